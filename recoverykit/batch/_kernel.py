@@ -1,0 +1,226 @@
+"""One notebook in one kernel, inside a worker process, and an honest word on how it ended.
+
+papermill parameterises and executes. Two things are put right here. After the death of a kernel or a timeout papermill
+marks the running cell, and all the cells that were never reached, as completed; our engine marks the cell as failed.
+And with a file as target papermill leaves nothing behind in these cases; here the notebook is kept as far as it came.
+"""
+
+import logging
+import math
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from multiprocessing import connection, parent_process
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from recoverykit.batch._files import NOTEBOOKS, RESULTS, sha256_of, written_aside
+from recoverykit.batch._tasks import CellError, Task, TaskResult, TaskStatus
+from recoverykit.errors import RecoverykitError
+
+_ENGINE = "recoverykit"
+_FAILED, _COMPLETED = "failed", "completed"
+_START_SECONDS = 60
+#: A kernel on a busy machine may take its time to send a large figure; this is no sign of failure.
+_OUTPUT_SECONDS = 60
+_SOURCE_LINES = 6
+_TRACEBACK_LINES = 60
+_TRACEBACK_CHARACTERS = 6_000
+_COLOUR_CODE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+#: One thread for each kernel, since the workers share the cores; and the same sums whatever the number of workers.
+_KERNEL_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # no word about frozen modules on the terminal
+    "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the same name in the user's home
+}
+
+
+class KeepingEngine(NBClientEngine):
+    """papermill's engine, which hands out the notebook in any case and marks the cell that was running."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, kept: dict[str, Any], **kwargs: Any) -> Any:
+        """Execute as papermill does; ``kept["notebook"]`` holds the notebook, however it ends."""
+        kept["notebook"] = nb_man.nb
+        try:
+            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+        except Exception:
+            begun = [i for i, cell in enumerate(nb_man.nb.cells) if cell.metadata.papermill.get("start_time")]
+            if begun:
+                nb_man.cell_exception(nb_man.nb.cells[begun[-1]], cell_index=begun[-1])
+            raise
+
+
+papermill_engines.register(_ENGINE, KeepingEngine)
+
+
+def start_worker(scratch: str, log: str) -> None:
+    """Prepare a worker process: quiet, one thread for each kernel, Jupyter's own files in a scratch folder.
+
+    Parameters
+    ----------
+    scratch : str
+        Folder for connection files and profiles, which keeps the user's IPython start-up files out of the run.
+    log : str
+        File that takes what kernels would write to the terminal, across the progress bar.
+    """
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, sys.stderr.fileno())
+    os.close(descriptor)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends its workers itself
+    os.environ.update(_KERNEL_ENVIRONMENT, JUPYTER_RUNTIME_DIR=scratch, IPYTHONDIR=scratch)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    logging.getLogger("traitlets").setLevel(logging.CRITICAL)
+    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
+
+
+def _end_with_parent(scratch: str) -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        shutil.rmtree(scratch, ignore_errors=True)
+        os._exit(1)  # a killed runner must not leave workers that go on
+
+
+def execute_task(task: Task, run_folder: str, timeout_seconds: float) -> TaskResult:
+    """Execute one notebook and keep it in the run folder, however it ends.
+
+    Parameters
+    ----------
+    task : Task
+        What to run.
+    run_folder : str
+        Absolute path of the run folder.
+    timeout_seconds : float
+        Time for the whole notebook, start of the kernel not included.
+
+    Returns
+    -------
+    TaskResult
+        Never raises for a fault of the notebook or of its kernel.
+    """
+    started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+    kept: dict[str, Any] = {}
+    status, error = TaskStatus.DONE, None
+    try:
+        _run_in_kernel(task, kept, timeout_seconds)
+    except Exception as exception:
+        status, error = _judge(exception, kept.get("notebook"))
+    folder = Path(run_folder)
+    try:
+        files = _keep_notebook(kept.get("notebook"), folder / NOTEBOOKS / f"{task.key}.ipynb")
+        if status is TaskStatus.DONE:
+            files += sorted(path for path in (folder / RESULTS / task.key).rglob("*") if path.is_file())
+        outputs = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    except (OSError, RecoverykitError) as exception:
+        status, error, outputs = TaskStatus.FAILED, CellError(type(exception).__name__, str(exception)), {}
+    return TaskResult(task.key, status, started_at, round(time.monotonic() - begin, 3), error, outputs)
+
+
+def _run_in_kernel(task: Task, kept: dict[str, Any], timeout_seconds: float) -> None:
+    deadline = time.monotonic() + _START_SECONDS + timeout_seconds
+    source = Path(task.path)
+
+    def seconds_left(_: Any) -> int:
+        nonlocal deadline
+        deadline = min(deadline, time.monotonic() + timeout_seconds)  # the clock starts with the first cell
+        return max(1, math.ceil(deadline - time.monotonic()))
+
+    papermill.execute_notebook(
+        str(source).replace("{", "{{").replace("}", "}}"),  # papermill fills placeholders into paths
+        None,
+        dict(task.parameters),
+        engine_name=_ENGINE,
+        request_save_on_cell_execute=False,
+        progress_bar=False,
+        log_output=False,
+        start_timeout=_START_SECONDS,
+        cwd=str(source.parent),
+        kept=kept,
+        timeout_func=seconds_left,
+        iopub_timeout=_OUTPUT_SECONDS,
+        shutdown_kernel="immediate",  # nothing is left to be saved in a kernel whose last cell has run
+        config=_private_channels(),
+    )
+    unfinished = _failed_cell(kept["notebook"])
+    if unfinished is not None:
+        raise RecoverykitError("the notebook ended itself before its last cell")
+
+
+def _private_channels() -> Config:
+    """Talk to a kernel through sockets of its own in the scratch folder, where the system has them.
+
+    Ports could be taken by two workers at once, and every process of the machine can reach them.
+    """
+    scratch = os.environ.get("JUPYTER_RUNTIME_DIR", "")
+    if os.name != "posix" or not scratch:
+        return Config()
+    # Without a name of its own jupyter_client puts "kernel-ipc" into the working folder, the same for every kernel.
+    return Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/{uuid4().hex[:12]}"}})
+
+
+def _failed_cell(notebook: Any) -> int | None:
+    states = [cell.metadata.get("papermill", {}).get("status", _COMPLETED) for cell in notebook.cells]
+    return next((index for index, state in enumerate(states) if state != _COMPLETED), None)
+
+
+def _judge(exception: Exception, notebook: Any) -> tuple[TaskStatus, CellError]:
+    """Tell a failing cell from a dead kernel and from a timeout, and find the cell."""
+    if isinstance(exception, PapermillExecutionError):
+        return TaskStatus.FAILED, CellError(
+            exception.ename,
+            _COLOUR_CODE.sub("", exception.evalue),
+            exception.cell_index,
+            _first_lines(exception.source),
+            _last_lines(exception.traceback),
+        )
+    index = None if notebook is None else _failed_cell(notebook)
+    source = "" if index is None or notebook is None else _first_lines(notebook.cells[index].source)
+    if isinstance(exception, CellTimeoutError):
+        message = str(exception).partition("\n")[0]
+        return TaskStatus.TIMED_OUT, CellError("TimeoutError", message, index, source)
+    if isinstance(exception, DeadKernelError) or "Kernel died" in str(exception):
+        message = "the kernel died while this cell ran: killed from outside, out of memory or crashed"
+        return TaskStatus.KERNEL_DIED, CellError("DeadKernelError", message, index, source)
+    return TaskStatus.FAILED, CellError(type(exception).__name__, _COLOUR_CODE.sub("", str(exception)), index, source)
+
+
+def _first_lines(source: str) -> str:
+    lines = source.strip().splitlines()
+    return "\n".join([*lines[:_SOURCE_LINES], *(["..."] if len(lines) > _SOURCE_LINES else [])])
+
+
+def _last_lines(traceback: list[str]) -> str:
+    lines = _COLOUR_CODE.sub("", "\n".join(traceback)).splitlines()
+    return "\n".join(lines[-_TRACEBACK_LINES:])[-_TRACEBACK_CHARACTERS:]
+
+
+def _keep_notebook(notebook: Any, path: Path) -> list[Path]:
+    if notebook is None:
+        return []
+    # What papermill notes of paths and places belongs to this machine; our manifest says what was run.
+    record: Mapping[str, Any] = notebook.metadata.pop("papermill", {})
+    notebook.metadata["recoverykit"] = {"version": 1, "parameters": record.get("parameters", {})}
+    with written_aside(path) as partial:
+        partial.write_text(nbformat.writes(notebook), encoding="utf-8", newline="\n")
+    return [path]

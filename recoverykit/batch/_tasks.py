@@ -1,0 +1,113 @@
+"""One execution of one notebook, and what became of it: plain values that travel between processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from recoverykit.batch._names import slug
+from recoverykit.vocabulary import WHOLE_BOOK
+
+ParameterValue = str | int | float | bool | list[str]
+
+
+class Scope(StrEnum):
+    """How often the notebooks of a stage run: once for the book or once for each segment."""
+
+    PORTFOLIO = "portfolio"
+    SEGMENT = "segment"
+
+
+class TaskStatus(StrEnum):
+    """What became of one execution, or that it is still to come."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    KERNEL_DIED = "kernel_died"
+    TIMED_OUT = "timed_out"
+    NOT_RUN = "not_run"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One execution of one notebook.
+
+    Attributes
+    ----------
+    notebook : str
+        Name of the notebook, without ``.ipynb``.
+    path : str
+        Absolute path of the notebook.
+    stage : str
+        Stage of the plan; stages run one after the other.
+    segment : str
+        Name of the segment, empty for a notebook that runs once for the book.
+    parameters : mapping
+        Every parameter of the notebook with a value of its type.
+    """
+
+    notebook: str
+    path: str
+    stage: str
+    segment: str = ""
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Name of the task within the run and of its files: notebook and slug of the segment."""
+        return f"{self.notebook}/{slug(self.segment or WHOLE_BOOK)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CellError:
+    """Where and how an execution failed.
+
+    Attributes
+    ----------
+    name, message : str
+        Name of the exception and its text.
+    cell_index : int or None
+        Position of the cell in the executed notebook, from 0; None when no cell was running.
+    cell_source : str
+        First lines of that cell.
+    traceback : str
+        Last lines of the traceback, without colour codes.
+    """
+
+    name: str
+    message: str
+    cell_index: int | None = None
+    cell_source: str = ""
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        first_line = self.message.strip().partition("\n")[0]
+        return f"{self.name}: {first_line}" if first_line else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What became of one task.
+
+    Attributes
+    ----------
+    key : str
+        Key of the task.
+    status : TaskStatus
+        Done, or how it failed, or that it was not run.
+    started_at : str
+        UTC time in ISO form; empty when it was not run.
+    seconds : float
+        Wall-clock time, start of the kernel included.
+    error : CellError or None
+        None only for a task that is done.
+    outputs : mapping of str to str
+        SHA-256 of each file that the task left, by its path within the run folder.
+    """
+
+    key: str
+    status: TaskStatus
+    started_at: str = ""
+    seconds: float = 0.0
+    error: CellError | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,229 @@
+"""The command line: reads arguments, calls the parts, prints plain words, returns an exit code.
+
+Exit codes: 0 all went well, 1 some notebooks failed, 2 the plan or the data were refused, 130 interrupted.
+"""
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lazy_loader
+
+from recoverykit.batch import manifest as manifests
+from recoverykit.batch import plan as plans
+from recoverykit.batch._files import write_text
+from recoverykit.errors import RecoverykitError
+
+# Loaded at first use: `--version`, `status` and every worker process start without pandas and its relatives.
+_load, _, _ = lazy_loader.attach(
+    "recoverykit",
+    submod_attrs={
+        "portfolio.opening": ["open_book"],
+        "portfolio.workout": ["prepare_book"],
+        "data.mapping": ["spec_json_schema"],
+        "data.synthetic": ["write_sample"],
+        "batch.pipeline": ["injected_parameters", "run_pack"],
+        "batch.render": ["render_pack"],
+    },
+)
+
+ALL_WELL, SOME_FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+_SHOWN_FAILURES = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the name of the program; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 all went well, 1 some notebooks failed, 2 plan or data refused, 130 interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except RecoverykitError as error:
+        print(f"recoverykit: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("recoverykit: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    seed = {} if arguments.seed is None else {"seed": arguments.seed}
+    print(f"Sample portfolio written to {_load('write_sample')(arguments.out, **seed)}.")
+    return ALL_WELL
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    checked = _load("open_book")(arguments.spec, reporting_date=arguments.as_of)
+    print(f"The data keep the contract as of {checked.reporting_date:%Y-%m-%d}, in {checked.currency}.")
+    print(checked.inventory.to_string(index=False))
+    print(f"{len(checked.episodes):,} default episodes in {len(checked.segments()):,} segments.")
+    if len(checked.exclusions):
+        print("Left out:")
+        print(checked.exclusions.to_string(index=False))
+    return ALL_WELL
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    plan = plans.read_plan(arguments.plan)
+    opened = _load("open_book")(arguments.data, reporting_date=arguments.as_of, segment_by=tuple(plan.segment_by))
+    date = f"{opened.reporting_date:%Y-%m-%d}"
+    selection = {"only": arguments.only, "segments": arguments.segment}
+    part = any(selection.values())
+    folder = Path(arguments.out or Path("runs") / f"{plan.name}-{date}{'-part' if part else ''}")
+    injected = _load("injected_parameters")(folder, date)
+    tasks = plans.expand_plan(plan, opened.segments(plan.segment_by), injected)
+    tasks = plans.select_tasks(tasks, **selection)
+    if arguments.dry_run:
+        return _show_tasks(tasks)
+    with _ended_politely():
+        outcome = _load("run_pack")(
+            plan,
+            tasks,
+            folder,
+            reporting_date=date,
+            data={"name": opened.name, "currency": opened.currency, "hashes": opened.data_hashes},
+            write_book=lambda target: _load("prepare_book")(opened, target, discounts=_discounts(tasks)),
+            selection=selection,
+            n_workers=arguments.workers,
+            timeout_seconds=arguments.timeout,
+            progress=not arguments.quiet,
+        )
+    _show_status(outcome.manifest)
+    if outcome.index is not None:
+        print(outcome.index)
+    return ALL_WELL if outcome.status == manifests.RunStatus.COMPLETE else SOME_FAILED
+
+
+@contextlib.contextmanager
+def _ended_politely() -> Iterator[None]:
+    """Treat a scheduler's request to end as Ctrl-C, so that the manifest says that the run was interrupted."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _discounts(tasks: Sequence[plans.Task]) -> list[str]:
+    """Return the discount rules that the notebooks will ask for, so that each is worked out once."""
+    return sorted({str(task.parameters["discount"]) for task in tasks if "discount" in task.parameters})
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    pack = _load("render_pack")(arguments.run)
+    print(pack.index)
+    complete = manifests.read_manifest(arguments.run)["status"] == manifests.RunStatus.COMPLETE
+    return ALL_WELL if complete and not pack.not_rendered else SOME_FAILED
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    content = manifests.read_manifest(arguments.run)
+    _show_status(content)
+    well = content["status"] in (manifests.RunStatus.COMPLETE, manifests.RunStatus.RUNNING)
+    return ALL_WELL if well else SOME_FAILED
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    for name, schema in (("plan", plans.plan_json_schema()), ("data_spec", _load("spec_json_schema")())):
+        path = Path(arguments.out) / f"{name}.schema.json"
+        write_text(path, schema_text(schema))
+        print(path)
+    return ALL_WELL
+
+
+def schema_text(schema: dict[str, Any]) -> str:
+    """Return a JSON Schema as it is shipped: the same bytes for the same schema."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _show_tasks(tasks: Sequence[plans.Task]) -> int:
+    for task in tasks:
+        print(task.key)
+        for name, value in task.parameters.items():
+            print(f"    {name} = {value!r}")
+    print(f"{len(tasks)} executions; nothing was run.")
+    return ALL_WELL
+
+
+def _show_status(content: dict[str, Any]) -> None:
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(manifests.status_counts(content).items()))
+    print(f"Run {content['run_id']}: {content['status']} ({counts}).")
+    if content["reason"]:
+        print(f"Reason: {content['reason']}")
+    failed = manifests.failures(content)
+    for task in failed[:_SHOWN_FAILURES]:
+        where = f" | {task['segment']}" if task["segment"] else ""
+        print(f"  {task['status']}: {task['notebook']}{where}: {task['why']}")
+    if len(failed) > _SHOWN_FAILURES:
+        print(f"  and {len(failed) - _SHOWN_FAILURES} more")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="recoverykit",
+        description="Recovery analytics for non-performing loans: from a bank's files to a pack of pages.",
+        epilog="Exit codes: 0 all went well, 1 some notebooks failed, 2 plan or data refused, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"recoverykit {metadata.version('recoverykit')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    sample = _command(commands, "sample", _sample, "write the sample portfolio with known truth")
+    sample.add_argument(
+        "--seed", type=int, metavar="N", help="seed of the simulation (default: that of the shipped sample)"
+    )
+    sample.add_argument("--out", default="data_samples", metavar="DIR", help="folder (default data_samples)")
+    check = _command(commands, "check", _check, "check a bank's data against the contract, all violations at once")
+    check.add_argument("spec", metavar="SPEC", help="data spec (YAML)")
+    check.add_argument("--as-of", default="", metavar="DATE", help="reporting date, YYYY-MM-DD (default: of the spec)")
+    _add_run(_command(commands, "run", _run, "run a plan of notebooks over all segments and make the pack"))
+    render = _command(commands, "render", _render, "render the pages of a run again from its executed notebooks")
+    render.add_argument("run", metavar="RUN", help="run folder")
+    status = _command(commands, "status", _status, "say how a run stands")
+    status.add_argument("run", metavar="RUN", help="run folder")
+    schema = _command(commands, "schema", _schema, "write the JSON schemas of plan and data spec, for editors")
+    schema.add_argument("--out", default="data_samples/schemas", metavar="DIR", help="default data_samples/schemas")
+    return parser
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("plan", metavar="PLAN", help="plan (YAML)")
+    run.add_argument("--data", required=True, metavar="SPEC", help="data spec (YAML)")
+    run.add_argument("--as-of", default="", metavar="DATE", help="reporting date, YYYY-MM-DD (default: of the spec)")
+    run.add_argument("--out", metavar="DIR", help="run folder (default runs/<plan>-<reporting date>)")
+    run.add_argument("--workers", type=int, metavar="N", help="notebooks at a time (default: number of cores)")
+    run.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="for one notebook (default 1800)")
+    run.add_argument("--only", nargs="+", default=[], metavar="NOTEBOOK", help="only these notebooks")
+    run.add_argument("--segment", nargs="+", default=[], metavar="NAME", help="only these segments")
+    run.add_argument("--dry-run", action="store_true", help="print every execution with its parameters, run nothing")
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    function: Callable[[argparse.Namespace], int],
+    description: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=description, description=description.capitalize() + ".")
+    command.set_defaults(command=function)
+    return command

@@ -1,0 +1,206 @@
+"""Fit a mixture cure model: starting values, climbs, and what the data leave open.
+
+The share that never has the event and the time of those that do trade off against each other, so the search starts
+from a plateau of the Kaplan-Meier curve, from "everyone has it later", and from places between and beside these. What
+remains flat at the top is named, and gets no standard error. Private to ``mixture_cure``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recoverykit.errors import ConvergenceError
+from recoverykit.estimators._mixture_boundary import describe_boundary
+from recoverykit.estimators._mixture_data import Problem
+from recoverykit.estimators._mixture_kernels import Evaluation, MixtureData, cut_blocks, evaluate
+from recoverykit.estimators._mixture_starts import starting_points
+from recoverykit.estimators._optimise import AGREEMENT, Climb, climb, climb_all
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+#: Starts are explored on at most this many terms; the best are then climbed to the end on all of them.
+_EXPLORED_TERMS = 20_000
+_EXPLORE_TOLERANCE = 1e-4
+_EXPLORE_ITERATIONS, _ITERATIONS = 40, 200
+_N_POLISHED = 3
+_POLISH_RADIUS = 0.5
+#: Predictors of a thinned search beyond this are taken back to the first start.
+_FAR_OUT = 8.0
+#: Information below this in a direction that moves the predictor by 1 means a standard error above 100: not identified.
+_LEAST_INFORMATION = 1e-4
+#: A parameter that moves by less than this share of its unit along a flat direction keeps its standard error.
+_TOUCHED = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """The maximum and what is known about it.
+
+    Attributes
+    ----------
+    theta : ndarray of shape (n_params,)
+        In the unit of time of the data.
+    loglik : float
+    covariance : ndarray of shape (n_params, n_params)
+        Inverse of the observed information; directions that are not identified count as fixed.
+    identified : ndarray of bool of shape (n_params,)
+        Whether each parameter has a standard error.
+    boundary : str or None
+        What is not identified, in words.
+    n_starts, n_agreed, n_iterations : int
+        Starts tried, starts that found this maximum, Newton steps from the best.
+    """
+
+    theta: Array
+    loglik: float
+    covariance: Array
+    identified: BoolArray
+    boundary: str | None
+    n_starts: int
+    n_agreed: int
+    n_iterations: int
+
+
+def estimate(problem: Problem, *, progress: bool) -> Estimate:
+    """Find the maximum of the likelihood from several starts.
+
+    Parameters
+    ----------
+    problem : Problem
+    progress : bool
+        Whether to show a progress bar over the starts.
+
+    Raises
+    ------
+    ConvergenceError
+        If no start reaches a maximum.
+    InsufficientDataError
+        If some episodes separate from those with the event.
+    """
+    scaling, unscaling = problem.map, np.linalg.inv(problem.map)
+    starts = [unscaling @ start for start in starting_points(problem)]
+    thinned = _thinned(problem.data)
+    explored = climb_all(
+        _objective(thinned, scaling),
+        starts,
+        tolerance=_EXPLORE_TOLERANCE,
+        max_iterations=_EXPLORE_ITERATIONS,
+        progress=progress,
+    )
+    finished = _finish(problem, scaling, starts, explored, same_data=thinned is problem.data)
+    reached = [pair for pair in finished if pair[0].converged]
+    if not reached:
+        raise _not_converged(problem, explored)
+    best, mark = max(reached, key=lambda pair: pair[0].at.value)
+    n_agreed = sum(abs(c.at.value - mark) < AGREEMENT for c in explored)
+    return _describe(problem, scaling, best, n_starts=len(starts), n_agreed=max(n_agreed, 1))
+
+
+def _finish(
+    problem: Problem, scaling: Array, starts: list[Array], explored: list[Climb], *, same_data: bool
+) -> list[tuple[Climb, float]]:
+    """Climb to the end from the hills worth it; with each, the height at which the search had found it."""
+    objective = _objective(problem.data, scaling)
+    finished = []
+    for c in _candidates(explored, same_data=same_data):
+        start, at = (c.position, c.at) if same_data else (c.position, None)
+        predictor = problem.data.incidence @ (scaling @ start)[: problem.data.incidence.shape[1]]
+        if not same_data and np.abs(predictor).max() > _FAR_OUT:
+            start = starts[0]  # so far out nothing pulls back, and a boundary of the sample is not one of the data
+        top = climb(objective, start, at=at, max_iterations=_ITERATIONS, radius=_POLISH_RADIUS)
+        steps = top.n_iterations + c.n_iterations
+        finished.append((replace(top, n_iterations=steps), top.at.value if same_data else c.at.value))
+    return finished
+
+
+def _objective(data: MixtureData, scaling: Array) -> Callable[[Array], Evaluation]:
+    """Return the log-likelihood as a function of the scaled parameters."""
+
+    def scaled(z: Array) -> Evaluation:
+        at = evaluate(scaling @ z, data)
+        return Evaluation(at.value, scaling.T @ at.gradient, scaling.T @ at.hessian @ scaling)
+
+    return scaled
+
+
+def _thinned(data: MixtureData) -> MixtureData:
+    """Keep every k-th term of each group, with its weight raised, where there are too many to explore on."""
+    step = -(-sum(len(group.weight) for group in data.groups) // _EXPLORED_TERMS)
+    if step == 1:
+        return data
+    kept = [np.arange(0, len(group.weight), step) for group in data.groups]
+    places = [
+        group.start + taken if group.pattern is None else group.pattern[taken]
+        for group, taken in zip(data.groups, kept, strict=True)
+    ]
+    used = np.unique(np.concatenate(places))
+    groups = []
+    for group, taken, place in zip(data.groups, kept, places, strict=True):
+        factor = group.weight.sum() / group.weight[taken].sum()
+        thin = replace(
+            group,
+            row=group.row[taken],
+            pattern=np.searchsorted(used, place),
+            start=0,
+            log_lower=group.log_lower[taken],
+            log_upper=group.log_upper[taken],
+            weight=factor * group.weight[taken],
+        )
+        groups.append(thin)
+    incidence = data.incidence[used]
+    latency = incidence if data.latency is data.incidence else data.latency[used]
+    blocks = cut_blocks(tuple(groups), incidence, latency)
+    return replace(data, incidence=incidence, latency=latency, groups=tuple(groups), blocks=blocks)
+
+
+def _candidates(explored: list[Climb], *, same_data: bool) -> list[Climb]:
+    """Choose the climbs worth finishing: the best, others that were still moving, and all hills of a thinned search."""
+    best, chosen = explored[0], [explored[0]]
+    for one in explored[1:]:
+        is_new = all(abs(one.at.value - c.at.value) > AGREEMENT for c in chosen)
+        if np.isfinite(one.at.value) and is_new and (not same_data or not one.converged or not best.converged):
+            chosen.append(one)
+    return chosen[:_N_POLISHED]
+
+
+def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n_agreed: int) -> Estimate:
+    """Invert the information where there is any, and put the rest in words."""
+    information, vectors = np.linalg.eigh(-best.at.hessian)
+    mean_weight = float(problem.rows.weight.sum()) / problem.rows.n_input_rows
+    known = information >= _LEAST_INFORMATION * min(1.0, mean_weight)
+    basis = scaling @ vectors[:, known]
+    covariance = (basis / information[known]) @ basis.T
+    climbed = scaling @ best.position
+    boundary, identified = None, np.ones(len(climbed), dtype=bool)
+    if not known.all():
+        flat = vectors[:, ~known]
+        boundary = describe_boundary(problem, climbed, flat)
+        moved = np.abs(scaling @ flat).max(axis=1)
+        unit = np.linalg.norm(scaling, axis=1)
+        identified = moved < _TOUCHED * unit
+    theta = climbed.copy()
+    n_incidence, n_latency = len(problem.incidence.map), len(problem.latency.map)
+    theta[n_incidence : n_incidence + n_latency] += problem.shift * problem.latency.constant
+    return Estimate(
+        theta=theta,
+        loglik=best.at.value,
+        covariance=covariance,
+        identified=identified,
+        boundary=boundary,
+        n_starts=n_starts,
+        n_agreed=n_agreed,
+        n_iterations=best.n_iterations,
+    )
+
+
+def _not_converged(problem: Problem, explored: list[Climb]) -> ConvergenceError:
+    values = ", ".join(f"{c.at.value:.3f}" for c in explored)
+    return ConvergenceError(
+        f"{len(explored)} starts of a {problem.data.distribution.name} mixture cure model with "
+        f"{problem.data.n_params} parameters on {problem.rows.weight.sum():,.0f} episodes ended without a maximum; "
+        f"they stood at log-likelihoods {values} after at most {_ITERATIONS} Newton steps. Try fewer covariates, merge "
+        "rare levels, scale continuous covariates, or another latency distribution"
+    )

@@ -1,0 +1,103 @@
+"""Where to begin: starting values of a mixture cure model, all of them deterministic.
+
+Private to the mixture models.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recoverykit.estimators._event_times import EpisodeRows, collapse_patterns
+from recoverykit.estimators._links import Link
+from recoverykit.estimators._mixture_data import Problem, mixture_data
+from recoverykit.estimators._mixture_kernels import evaluate
+from recoverykit.estimators._optimise import AGREEMENT, climb_all
+from recoverykit.estimators.distributions import StandardDistribution
+
+Array = NDArray[np.float64]
+
+_NULL_ROWS = 1_000
+_NULL_TOLERANCE, _NULL_ITERATIONS = 0.05, 30
+#: Starting predictors stay inside this, because beyond it the likelihood is too flat to find the way back.
+_FURTHEST_PREDICTOR = 3.0
+_LEAST_SHARE = 0.05
+_EVERYONE = 0.97
+#: How far the starts beside the best one lie: in incidence, in latency, and in the covariate effects.
+_STEP_INCIDENCE, _STEP_LATENCY, _STEP_SLOPES = 1.5, 0.7, 0.3
+
+
+def starting_points(problem: Problem) -> list[Array]:
+    """Return starting values of all parameters, in the time unit of the climb.
+
+    The model without covariates is climbed first on the collapsed rows, from a plateau, from "everyone has the event
+    later" and from half way between. Its maxima, two points beside the best one, and the guesses themselves become
+    starts, with and without covariate effects.
+    """
+    data = problem.data
+    null = collapse_patterns(problem.rows, at_most=_NULL_ROWS)
+    guesses = _guesses(null, data.distribution, data.link, problem.shift)
+    one = np.ones((1, 1))
+    null_data = mixture_data(null, one, one, data.distribution, data.link, problem.shift)
+    climbs = climb_all(
+        lambda theta: evaluate(theta, null_data), guesses, tolerance=_NULL_TOLERANCE, max_iterations=_NULL_ITERATIONS
+    )
+    hills = [climbs[0]]
+    for other in climbs[1:]:
+        if np.isfinite(other.at.value) and all(abs(other.at.value - h.at.value) > AGREEMENT for h in hills):
+            hills.append(other)
+    best = hills[0].position
+    beside = [best + _beside(best, direction) for direction in (-1.0, 1.0)]
+    points = [hill.position for hill in hills[:2]] + beside + guesses[:2]
+    slopes = [0.0] * len(hills[:2]) + [_STEP_SLOPES, -_STEP_SLOPES, 0.0, 0.0]
+    return [_lift(problem, point, slope) for point, slope in zip(points, slopes, strict=True)]
+
+
+def _beside(point: Array, direction: float) -> Array:
+    step = np.zeros_like(point)
+    step[0], step[1] = direction * _STEP_INCIDENCE, direction * _STEP_LATENCY
+    return step
+
+
+def _lift(problem: Problem, point: Array, slope: float) -> Array:
+    """Carry (a, eta, ancillary) over to all parameters: constant predictors plus small alternating effects."""
+    predictor = float(np.clip(point[0], -_FURTHEST_PREDICTOR, _FURTHEST_PREDICTOR))
+    parts = []
+    for scaling, level in ((problem.incidence, predictor), (problem.latency, float(point[1]))):
+        alternating = slope * (-1.0) ** np.arange(1, len(scaling.map) + 1)
+        alternating[0] = 0.0  # the constant has its own starts
+        parts.append(level * scaling.constant + scaling.map @ alternating)
+    return np.concatenate([*parts, point[2:]])
+
+
+def _guesses(rows: EpisodeRows, distribution: StandardDistribution, link: Link, shift: float) -> list[Array]:
+    """Guess (a, eta, log sigma) from the Kaplan-Meier curve: its plateau, no plateau, and half way."""
+    log_times, jumps = _kaplan_meier_jumps(rows)
+    log_times = log_times - shift
+    reached = float(np.clip(jumps.sum(), _LEAST_SHARE, 1.0 - _LEAST_SHARE))
+    mean = float(jumps @ log_times / jumps.sum())
+    spread = float(np.sqrt(max(jumps @ (log_times - mean) ** 2 / jumps.sum(), 1e-4)))
+    sigma = spread / distribution.standard_deviation if distribution.has_scale else 1.0
+    eta = mean - sigma * distribution.mean
+    guesses = []
+    for share, stretch in ((reached, 1.0), (_EVERYONE, 1.4), (0.5 * (reached + _EVERYONE), 1.2)):
+        wider = sigma * stretch if distribution.has_scale else 1.0
+        if share > reached + _LEAST_SHARE:  # then only part of the events has been seen by the last event time
+            seen = np.array([min(reached / share, 0.99)])
+            eta = float(log_times.max() - wider * distribution.quantile(seen)[0])
+        a = float(link.predictor(np.array([share]))[0])
+        guesses.append(np.array([a, eta, np.log(wider)] if distribution.has_scale else [a, eta]))
+    return guesses
+
+
+def _kaplan_meier_jumps(rows: EpisodeRows) -> tuple[Array, Array]:
+    """Return log event times (middle of their interval) and the mass that a Kaplan-Meier curve puts on each."""
+    event = rows.is_event
+    times = np.where(event, 0.5 * (rows.lower + np.where(event, rows.upper, 0.0)), rows.lower)
+    order = np.lexsort((~event, times))
+    times, event, weight = times[order], event[order], rows.weight[order]
+    by_entry = np.argsort(rows.entry)
+    entered = np.concatenate([[0.0], np.cumsum(rows.weight[by_entry])])
+    at_risk = entered[np.searchsorted(rows.entry[by_entry], times, side="left")]
+    at_risk = np.maximum(at_risk - (np.cumsum(weight) - weight), weight)
+    drop = np.where(event, weight / at_risk, 0.0)
+    before = np.concatenate([[1.0], np.cumprod(1.0 - np.minimum(drop, 1.0))[:-1]])
+    return np.log(times[event]), (before * drop)[event]

@@ -1,0 +1,185 @@
+"""Maximise a log-likelihood with Newton steps inside a trust region, from several starts.
+
+A mixture of "never" and "later" has ridges and more than one hill: a single start stops where it happens to stand.
+Each climb uses the exact Hessian through its eigenvalues, so that it walks off saddles as well as up hills. Private; it
+knows nothing of what is maximised.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+Array = NDArray[np.float64]
+
+_SHRINK, _GROW, _LARGEST_RADIUS, _SMALLEST_RADIUS = 0.25, 2.0, 8.0, 1e-10
+#: A step within a radius is long enough from this share of it; shifts are tried down to this share of the largest.
+_NEARLY, _SMALLEST_SHIFT, _SHIFTS = 0.75, 1e-16, 60
+#: A step that promises nothing and is longer than this runs along a ridge.
+_LAST_STEP = 0.1
+#: Climbs that end within this of the best log-likelihood count as having found the same maximum.
+AGREEMENT = 1e-3
+
+
+class Curvature(Protocol):
+    """Value, gradient and Hessian of a function at a point."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def gradient(self) -> Array: ...
+    @property
+    def hessian(self) -> Array: ...
+
+
+Objective = Callable[[Array], Curvature]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Climb:
+    """Where one start led.
+
+    Attributes
+    ----------
+    position : ndarray of shape (n_params,)
+    at : Curvature
+        Value, gradient and Hessian there.
+    n_iterations : int
+    converged : bool
+        Whether the next step promised less than the tolerance.
+    """
+
+    position: Array
+    at: Curvature
+    n_iterations: int
+    converged: bool
+
+
+def climb(
+    objective: Objective,
+    start: Array,
+    *,
+    at: Curvature | None = None,
+    tolerance: float = 1e-9,
+    max_iterations: int = 100,
+    radius: float = 1.5,
+) -> Climb:
+    """Climb from one start to a local maximum.
+
+    Parameters
+    ----------
+    objective : callable
+        Parameters of shape (n_params,) -> Curvature; a value that is not finite is stepped back from.
+    start : ndarray of shape (n_params,)
+    at : Curvature or None
+        The objective at the start, where it is known already.
+    tolerance : float
+        Stop when the quadratic model promises less gain than this, in log-likelihood; rounding is allowed for.
+    max_iterations : int
+    radius : float
+        First bound on the length of a step.
+
+    Returns
+    -------
+    Climb
+        Not converged when the iterations ran out or no step went up.
+    """
+    position = start
+    at = objective(start) if at is None else at
+    if not _is_finite(at):
+        return Climb(position, at, 0, False)
+    for iteration in range(1, max_iterations + 1):
+        enough = max(tolerance, 4e-15 * abs(at.value))
+        while True:
+            step = _step_within(at, radius)
+            gain = float(at.gradient @ step + 0.5 * step @ at.hessian @ step)
+            length = float(np.linalg.norm(step))
+            if gain < enough and length > _LAST_STEP:
+                # Along a flat direction even an endless step gains nothing: stay, so that the ridge can be reported.
+                return Climb(position, at, iteration, True)
+            trial = objective(position + step)
+            if gain < enough:
+                better = _is_finite(trial) and trial.value >= at.value - enough
+                return (
+                    Climb(position + step, trial, iteration, True) if better else Climb(position, at, iteration, True)
+                )
+            ratio = (trial.value - at.value) / gain if _is_finite(trial) else -1.0
+            if ratio < 0.25:
+                radius = _SHRINK * length
+            elif ratio > 0.75 and length > 0.99 * radius:
+                radius = min(_GROW * radius, _LARGEST_RADIUS)
+            if ratio > 1e-4:
+                break
+            if radius < _SMALLEST_RADIUS:
+                return Climb(position, at, iteration, False)
+        position, at = position + step, trial
+    return Climb(position, at, max_iterations, False)
+
+
+def climb_all(
+    objective: Objective,
+    starts: Sequence[Array],
+    *,
+    tolerance: float,
+    max_iterations: int,
+    progress: bool = False,
+) -> list[Climb]:
+    """Climb from every start, and return the climbs best first.
+
+    Climbs that end at a value that is not finite come last.
+    """
+    watched: Iterable[Array] = tqdm(starts, desc="starts", unit="start", disable=not progress)
+    climbs = [climb(objective, start, tolerance=tolerance, max_iterations=max_iterations) for start in watched]
+    return sorted(climbs, key=lambda c: -c.at.value if np.isfinite(c.at.value) else np.inf)
+
+
+def _is_finite(at: Curvature) -> bool:
+    return bool(np.isfinite(at.value) and np.isfinite(at.gradient).all() and np.isfinite(at.hessian).all())
+
+
+def _step_within(at: Curvature, radius: float) -> Array:
+    """Return the step that maximises the quadratic model within a radius: Newton's where it is short enough.
+
+    Otherwise curvature is shifted until the step fits (More and Sorensen 1983, SIAM J. Sci. Stat. Comput. 4). Shifts
+    are tried with Cholesky factors, which cost a tenth of eigenvalues.
+    """
+    information, slope = -at.hessian, at.gradient
+    step = _solved(information, slope)
+    if step is not None and np.linalg.norm(step) <= radius:
+        return step
+    # This shift makes any matrix of that size positive definite and the step no longer than the radius.
+    upper = float(np.linalg.norm(slope)) / radius + float(np.linalg.norm(information))
+    lower, step = _SMALLEST_SHIFT * upper, slope / max(upper, np.finfo(float).tiny)
+    for _ in range(_SHIFTS):
+        shift = float(np.sqrt(lower * upper))
+        trial = _solved(information + shift * np.eye(len(slope)), slope)
+        if trial is None or np.linalg.norm(trial) > radius:
+            lower = shift
+            continue
+        upper, step = shift, trial
+        if np.linalg.norm(step) > _NEARLY * radius:
+            return step
+    return _along_valley(information, step, radius)
+
+
+def _solved(matrix: Array, right: Array) -> Array | None:
+    """Solve a positive definite system; None when it is not positive definite."""
+    try:
+        inverse = np.linalg.inv(np.linalg.cholesky(matrix))
+    except np.linalg.LinAlgError:
+        return None
+    return np.asarray(inverse.T @ (inverse @ right), dtype=float)
+
+
+def _along_valley(information: Array, step: Array, radius: float) -> Array:
+    """Lengthen a step to the radius along the direction of least curvature: the hard case, on or beside a saddle."""
+    eigenvalues, vectors = np.linalg.eigh(information)
+    if eigenvalues[0] > 0:
+        return step
+    lowest = vectors[:, 0]
+    along = float(lowest @ step)
+    rest = np.sqrt(max(along**2 + radius**2 - float(step @ step), 0.0))
+    return np.asarray(step + (np.copysign(rest, along or 1.0) - along) * lowest, dtype=float)

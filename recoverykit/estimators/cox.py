@@ -1,0 +1,308 @@
+"""Cox regression of the time to an event of a default episode, such as its cure.
+
+lifelines maximises Efron's partial likelihood, which is the right one of the usual two when whole months tie many
+events. This module brings what a book needs around it: rows that count for many episodes and give exactly what the
+repeated rows give, late entry, errors robust to several facilities of one obligor that keep the ties, and refusals in
+words. It fits no baseline and predicts no probability: when outcomes compete, a hazard ratio speaks of the hazard of
+this event only, not of the share that ever has it.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lifelines import CoxPHFitter
+from lifelines.exceptions import ConvergenceError as LifelinesConvergenceError
+from scipy.linalg import qr
+
+from recoverykit.errors import ConvergenceError, InsufficientDataError, Violation
+from recoverykit.estimators._cox_kernels import sandwich, score_residuals
+from recoverykit.estimators._formulas import Design, check_variables, learn_design, parse_formula
+from recoverykit.estimators._rows import (
+    Array,
+    BoolArray,
+    IntArray,
+    broken,
+    check_choice,
+    check_columns,
+    check_level,
+    check_rows,
+    event_flags,
+    number_column,
+)
+from recoverykit.estimators.cox_fit import CoxFit
+
+__all__ = ["CoxFit", "CoxModel"]
+
+INTERCEPT = "Intercept"
+WEIGHT_KINDS = ("counts", "sampling")
+#: lifelines stops when half the squared Newton step, in standard errors, is below this; its own relative change of the
+#: log-likelihood would stop it at an error of 1e-6.
+PRECISION = {"precision": 1e-16, "r_precision": 0.0}
+#: Months are summed as blocks where there are fewer distinct ones than this share of the rows.
+BATCH_SHARE = 0.05
+#: A coefficient per standard deviation whose standard error is larger tells of a likelihood without a maximum.
+LARGEST_STANDARD_ERROR = 20.0
+#: A column that keeps less of its length after the others are taken out repeats them.
+SMALLEST_OWN_PART = 1e-8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Data:
+    """Rows as they enter the likelihood, events of weight 1 each where weights are counts."""
+
+    design: Array
+    durations: Array
+    entries: Array
+    is_event: BoolArray
+    weights: Array
+    clusters: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Estimate:
+    coefficients: Array
+    covariance: Array
+    loglik: float
+    loglik_null: float
+    is_robust: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CoxModel:
+    """Choose a Cox model: the covariates of the log hazard.
+
+    Attributes
+    ----------
+    formula : str
+        Right side of a formula, with at least one covariate. The intercept goes into the baseline.
+
+    Raises
+    ------
+    ValueError
+        When the formula cannot be read.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"months": [3, 4, 4, 6, 7, 9, 9, 12], "cured": [1, 1, 1, 0, 1, 1, 0, 0],
+    ...                       "secured": [1, 1, 0, 1, 0, 1, 0, 0]})
+    >>> fit = CoxModel(formula="~ secured").fit(frame, duration_col="months", event_col="cured")
+    >>> fit.to_frame()["hazard_ratio"].round(2).item()
+    2.46
+
+    Secured loans cure at about 2.5 times the hazard of the others, on five cures.
+    """
+
+    formula: str
+
+    def __post_init__(self) -> None:
+        """Check the formula."""
+        parse_formula("Cox", self.formula)
+
+    def fit(
+        self,
+        frame: pd.DataFrame,
+        *,
+        duration_col: str,
+        event_col: str,
+        weights_col: str | None = None,
+        entry_col: str | None = None,
+        cluster_col: str | None = None,
+        weights_are: str = "counts",
+        level: float = 0.95,
+    ) -> CoxFit:
+        """Fit by maximum partial likelihood with Efron's treatment of ties.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            One row per episode, or per group of equal episodes when ``weights_col`` is given. Not changed.
+        duration_col : str
+            Months to the event or to censoring, at least 0.
+        event_col : str
+            True (or 1) where the event was seen, False (or 0) where the episode was censored.
+        weights_col : str, optional
+            Weight of each row, above 0.
+        entry_col : str, optional
+            Months in default when observation began; a row with entry e > 0 is at risk in the months after e.
+        cluster_col : str, optional
+            Obligor or other cluster: standard errors become those of Lin & Wei, summed by cluster, ties kept (the
+            robust errors of lifelines leave ties out and come out about 2 % low on weekly data).
+        weights_are : {"counts", "sampling"}
+            "counts": a row of weight 2 is the row twice, exactly, tied events included; weights of events are whole
+            numbers. "sampling": case weights as in R's ``coxph``, for which a tied row of weight 2 is not quite two
+            rows; standard errors are then robust, by row unless ``cluster_col`` says otherwise.
+        level : float
+            Confidence level of the intervals in (0, 1).
+
+        Returns
+        -------
+        CoxFit
+
+        Raises
+        ------
+        ValueError
+            When an option is not allowed.
+        ContractError
+            When columns are missing or rows break a rule; all at once.
+        InsufficientDataError
+            When there is no covariate, no event, fewer events than covariates, a constant covariate, or one that
+            repeats others.
+        ConvergenceError
+            When the partial likelihood has no maximum, as when a covariate separates those with the event.
+        """
+        check_choice("weights_are", weights_are, WEIGHT_KINDS)
+        check_level(level)
+        check_columns(frame, [duration_col, event_col, weights_col, entry_col, cluster_col])
+        is_event, faults = event_flags(frame, event_col)
+        rows = check_rows(
+            frame,
+            by=(),
+            is_event=is_event,
+            faults=faults + self._faults(frame, is_event, weights_col, cluster_col, weights_are),
+            duration_col=duration_col,
+            weights_col=weights_col,
+            entry_col=entry_col,
+        )
+        design, matrix = learn_design(self.formula, frame)
+        terms = [term for term in design.terms if term != INTERCEPT]
+        covariates = matrix[:, [term != INTERCEPT for term in design.terms]]
+        clusters = np.arange(len(frame)) if cluster_col is None else pd.factorize(frame[cluster_col])[0]
+        every = _Data(covariates, rows.durations, rows.entries, is_event, rows.weights, clusters)
+        data = _at_risk(every, repeat_events=weights_are == "counts")
+        _check_sufficient(data, terms)
+        is_robust = cluster_col is not None or (weights_are == "sampling" and weights_col is not None)
+        return self._fit_of(data, terms, design, _maximise(data, terms, is_robust=is_robust), event_col, level)
+
+    def _fit_of(
+        self, data: _Data, terms: list[str], design: Design, estimate: _Estimate, event_col: str, level: float
+    ) -> CoxFit:
+        return CoxFit(
+            formula=self.formula,
+            event_name=event_col,
+            params=pd.Series(estimate.coefficients, index=terms, name="coefficient"),
+            cov=pd.DataFrame(estimate.covariance, index=terms, columns=terms),
+            loglik=estimate.loglik,
+            loglik_null=estimate.loglik_null,
+            n_episodes=float(data.weights.sum()),
+            n_events=float(data.weights[data.is_event].sum()),
+            n_clusters=len(np.unique(data.clusters)) if estimate.is_robust else None,
+            level=level,
+            means=pd.Series(np.average(data.design, axis=0, weights=data.weights), index=terms),
+            design=design,
+        )
+
+    def _faults(
+        self,
+        frame: pd.DataFrame,
+        is_event: BoolArray,
+        weights_col: str | None,
+        cluster_col: str | None,
+        weights_are: str,
+    ) -> list[Violation]:
+        """Return what is wrong with covariates, clusters and the weights of events."""
+        faults = check_variables(frame, parse_formula("Cox", self.formula))
+        if cluster_col is not None:
+            faults += broken(frame, f"{cluster_col} must not be missing", frame[cluster_col].isna().to_numpy())
+        if weights_are == "counts":
+            weights = number_column(frame, weights_col, 1.0)
+            rule = f"{weights_col} of an event must be a whole number where weights are counts"
+            faults += broken(frame, rule, is_event & (np.isfinite(weights) & (weights != np.round(weights))))
+        return faults
+
+
+def _at_risk(rows: _Data, *, repeat_events: bool) -> _Data:
+    """Leave out rows that were never at risk, and write counted events out one by one."""
+    # Efron's steps go through tied events one at a time, so that only single rows give what repeated rows give;
+    # rows without the event enter through sums and may stay together.
+    seen = (rows.entries == 0) | (rows.durations > rows.entries)
+    times = np.where(rows.is_event & repeat_events, rows.weights, 1.0).astype(np.int64)
+    take = np.repeat(np.flatnonzero(seen), times[seen])
+    return _Data(
+        design=rows.design[take],
+        durations=rows.durations[take],
+        # Who was seen from the start is at risk at month 0 too.
+        entries=np.where(rows.entries[take] > 0, rows.entries[take], -1.0),
+        is_event=rows.is_event[take],
+        weights=np.where(rows.is_event[take] & repeat_events, 1.0, rows.weights[take]),
+        clusters=rows.clusters[take],
+    )
+
+
+def _check_sufficient(data: _Data, terms: list[str]) -> None:
+    n_events = int(data.is_event.sum())
+    if not terms:
+        raise InsufficientDataError("the formula has no covariate, so there is no hazard ratio to estimate; name one")
+    if n_events == 0:
+        raise InsufficientDataError(
+            f"none of {len(data.design)} rows has the event, so no hazard can be compared; take a larger segment"
+        )
+    constant = [term for term, spread in zip(terms, np.ptp(data.design, axis=0), strict=True) if spread == 0]
+    if constant:
+        raise InsufficientDataError(
+            f"{', '.join(constant)} has the same value in every row; leave it out of the formula"
+        )
+    if n_events < len(terms):
+        raise InsufficientDataError(
+            f"{n_events} events cannot carry {len(terms)} covariates ({', '.join(terms)}); take fewer covariates or a "
+            "larger segment"
+        )
+    centred = data.design - data.design.mean(axis=0)
+    _, triangle, order = qr(centred / np.linalg.norm(centred, axis=0), mode="economic", pivoting=True)
+    repeated = [terms[i] for i in order[np.abs(np.diag(triangle)) < SMALLEST_OWN_PART]]
+    if repeated:
+        raise InsufficientDataError(f"{', '.join(repeated)} repeats other covariates; leave one of them out")
+
+
+def _maximise(data: _Data, terms: list[str], *, is_robust: bool) -> _Estimate:
+    fitted = _newton(data, terms)
+    coefficients, covariance = fitted.params_.to_numpy(dtype=float), fitted.variance_matrix_.to_numpy(dtype=float)
+    standardised = np.sqrt(np.diag(covariance)) * data.design.std(axis=0)
+    without_maximum = [t for t, s in zip(terms, standardised, strict=True) if not s < LARGEST_STANDARD_ERROR]
+    if without_maximum:
+        raise ConvergenceError(
+            f"the partial likelihood has no maximum in {', '.join(without_maximum)}: it separates the rows with the "
+            "event from those without; leave it out, or merge its rare levels"
+        )
+    if is_robust:
+        residuals = score_residuals(
+            design=data.design,
+            durations=data.durations,
+            entries=data.entries,
+            is_event=data.is_event,
+            weights=data.weights,
+            coefficients=coefficients,
+        )
+        covariance = sandwich(covariance=covariance, residuals=residuals, weights=data.weights, clusters=data.clusters)
+    loglik = float(fitted.log_likelihood_)
+    gain = float(fitted.log_likelihood_ratio_test().test_statistic) / 2
+    return _Estimate(coefficients, covariance, loglik, loglik - gain, is_robust)
+
+
+def _newton(data: _Data, terms: list[str]) -> CoxPHFitter:
+    """Run lifelines on plain columns, and turn what it says into our words."""
+    columns = [f"x{i}" for i in range(len(terms))]
+    frame = pd.DataFrame(data.design, columns=columns)
+    frame = frame.assign(duration=data.durations, event=data.is_event, weight=data.weights)
+    options: dict[str, Any] = {"weights_col": "weight", "fit_options": PRECISION}
+    if np.any(data.entries > 0):
+        frame["entry"], options["entry_col"] = data.entries, "entry"
+    else:
+        # Its own choice goes through the rows one by one where months hold thousands of them.
+        options["batch_mode"] = bool(len(np.unique(data.durations)) < BATCH_SHARE * len(frame))
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            # Other warnings of its guess at what is checked here, of separation and of weights that are not whole.
+            warnings.simplefilter("always")
+            fitted = CoxPHFitter().fit(frame, "duration", "event", **options)
+        if any("failed to converge" in str(warning.message) for warning in said):
+            raise LifelinesConvergenceError("Newton steps do not shrink")
+        return fitted
+    except (LifelinesConvergenceError, np.linalg.LinAlgError, ValueError) as error:
+        raise ConvergenceError(
+            f"Newton's method found no maximum of the partial likelihood of {', '.join(terms)} on "
+            f"{int(data.is_event.sum())} events ({type(error).__name__}); leave covariates out, merge rare levels, or "
+            "scale those of very different size"
+        ) from error

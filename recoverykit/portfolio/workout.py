@@ -1,0 +1,151 @@
+"""What the workouts of a book brought in: ledger, worksheet, cells and triangle under one policy, as frames.
+
+The frames of the whole book under the usual policies are prepared once per run and then read, segment by segment, from
+Parquet; under any other policy, and outside a run, they are computed. Either way they are the same.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from recoverykit import episodes as history
+from recoverykit.episodes.policy import LedgerPolicy
+from recoverykit.errors import SpecError
+from recoverykit.portfolio.book import Book, rows_of
+
+FRAMES = ("ledger", "worksheet", "cells", "triangle", "exclusions")
+#: Undiscounted flows net of direct costs: a provision discounts to the reporting date, at each facility's own rate.
+PROVISION_POLICY = LedgerPolicy(discount_rate=0.0, include_indirect_costs=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workout:
+    """The recoveries of a book under one ledger policy.
+
+    Attributes
+    ----------
+    ledger : DataFrame
+        One row per cash flow that belongs to an episode.
+    worksheet : DataFrame
+        One row per episode with its realised LGD.
+    cells : DataFrame
+        Sums by segment columns, obligor and month in default: the input of the curves.
+    triangle : DataFrame
+        Sums by segment columns, default vintage and month.
+    exclusions : DataFrame
+        Cash flows of the whole book that were left out, by reason, in rows and in money.
+    """
+
+    ledger: pd.DataFrame
+    worksheet: pd.DataFrame
+    cells: pd.DataFrame
+    triangle: pd.DataFrame
+    exclusions: pd.DataFrame
+
+    def restricted(self, case: Book) -> "Workout":
+        """Return the rows of one segment."""
+        mine = set(case.episodes["episode_id"])
+        return Workout(
+            ledger=self.ledger[self.ledger["episode_id"].isin(mine)].reset_index(drop=True),
+            worksheet=self.worksheet[self.worksheet["episode_id"].isin(mine)].reset_index(drop=True),
+            cells=rows_of(self.cells, case.segment, case.segment_by).reset_index(drop=True),
+            triangle=rows_of(self.triangle, case.segment, case.segment_by).reset_index(drop=True),
+            exclusions=self.exclusions,
+        )
+
+
+def discount_policy(discount: str) -> LedgerPolicy:
+    """Return the ledger policy for a discount rule written as text, as notebooks state it.
+
+    Parameters
+    ----------
+    discount : str
+        ``"eir"`` for each facility's original effective interest rate, or an annual rate such as ``"0.05"``.
+
+    Raises
+    ------
+    SpecError
+        When the text is neither.
+
+    Examples
+    --------
+    >>> discount_policy("0.05").discount_rate
+    0.05
+    >>> discount_policy("eir").discount_rate
+    'eir'
+    """
+    if discount == "eir":
+        return LedgerPolicy(discount_rate="eir")
+    try:
+        rate = float(discount)
+    except ValueError:
+        raise SpecError(
+            f"discount is {discount!r}; allowed are 'eir' and an annual rate written as a share, such as '0.05'"
+        ) from None
+    return LedgerPolicy(discount_rate=rate)
+
+
+def workout(book: Book, policy: LedgerPolicy) -> Workout:
+    """Return ledger, worksheet, cells and triangle of the whole book under a policy.
+
+    Parameters
+    ----------
+    book : Book
+        The whole book.
+    policy : LedgerPolicy
+        Discounting and the treatment of costs, drawings and cures.
+
+    Returns
+    -------
+    Workout
+        Read where the run prepared it, computed otherwise.
+    """
+    folder = _prepared_folder(book.folder, policy) if book.folder else None
+    if folder and folder.is_dir():
+        return Workout(**{name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES})
+    built = history.ledger.build_ledger(
+        book.episodes, book.cash_flows, reporting_date=book.reporting_date, policy=policy
+    )
+    ledger = built.ledger.to_pandas()
+    return Workout(
+        ledger=ledger,
+        worksheet=built.worksheet.to_pandas(),
+        cells=history.triangle.recovery_cells(book.episodes, ledger, by=book.segment_by).to_pandas(),
+        triangle=history.triangle.vintage_triangle(book.episodes, ledger, by=book.segment_by).to_pandas(),
+        exclusions=built.exclusions.to_pandas(),
+    )
+
+
+def all_exclusions(book: Book, policy: LedgerPolicy) -> pd.DataFrame:
+    """Return what was left out on the way from the files to the ledger: table, reason, n_rows, amount."""
+    return pd.concat([book.exclusions, workout(book, policy).exclusions], ignore_index=True)
+
+
+def prepare_book(book: Book, folder: str | Path, *, discounts: Sequence[str] = ("eir",)) -> None:
+    """Write a whole book, and its workouts under the policies that will be asked for, for ``open_book`` to read.
+
+    Parameters
+    ----------
+    book : Book
+        The whole book, with the segment columns of the run.
+    folder : path
+        Where to; made when it is not there.
+    discounts : sequence of str
+        Discount rules as notebooks state them. The policy of the provision is always prepared.
+    """
+    for policy in (PROVISION_POLICY, *map(discount_policy, discounts)):
+        target = _prepared_folder(Path(folder), policy)
+        target.mkdir(parents=True, exist_ok=True)
+        made = workout(book, policy)
+        for name in FRAMES:
+            getattr(made, name).to_parquet(target / f"{name}.parquet", index=False)
+    book.write(folder)
+
+
+def _prepared_folder(folder: Path, policy: LedgerPolicy) -> Path:
+    key = hashlib.sha256(json.dumps(asdict(policy), sort_keys=True).encode()).hexdigest()[:12]
+    return folder / "workouts" / key

@@ -1,0 +1,141 @@
+"""The words that a reader sees for columns, outcomes and segments, and how a column is written.
+
+There is one dictionary, so that a heading, an axis and a sentence call the same thing by the same words.
+"""
+
+import pandas as pd
+
+from recoverykit.report.formats import Kind
+from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK, Outcome
+
+#: Column names and terms -> the words that a reader sees.
+LABELS = {
+    "age_band": "Months in default",
+    "aic": "AIC",
+    "all_in_lgd": "LGD, all episodes",
+    "all_in_lgd_ead_weighted": "LGD, all episodes, EAD-weighted",
+    "allowance": "Allowance",
+    "amount": "Amount",
+    "as_recorded_lgd": "LGD as recorded",
+    "basis": "Estimated from",
+    "bic": "BIC",
+    "closed_only_lgd": "LGD, closed only",
+    "closed_only_lgd_ead_weighted": "LGD, closed only, EAD-weighted",
+    "collateral_kind": "Collateral",
+    "cost_amount": "Costs",
+    "coverage_ratio": "Coverage",
+    "default_date": "Default date",
+    "default_vintage": "Quarter of default",
+    "discount_factor": "Discount factor",
+    "drawing_amount": "Drawings",
+    "ead": "EAD",
+    "ead_at_risk": "EAD at risk",
+    "eir": "Effective interest rate",
+    "episode_id": "Episode",
+    "expected_lgd": "Expected LGD",
+    "expected_recovery_amount": "Expected recovery",
+    "expected_recovery_present_value_amount": "Its present value",
+    "facility_id": "Facility",
+    "gross_carrying_amount": "Gross carrying amount",
+    "gross_recovery_amount": "Gross recoveries",
+    "lgd": "LGD",
+    "lgd_ead_weighted": "LGD, EAD-weighted",
+    "lgd_floored": "LGD, floored",
+    "loglik": "Log-likelihood",
+    "lower": "Lower",
+    "ltv_ratio": "Loan to value",
+    "month": "Month",
+    "months": "Months",
+    "months_in_default": "Months in default",
+    "n_at_risk": "At risk",
+    "never": "Share that never cures",
+    "own_months": "Months of the curve on own loans",
+    "n_beyond_curve": "Beyond the curve",
+    "n_closed": "Closed",
+    "n_episodes": "Episodes",
+    "n_facilities": "Facilities",
+    "n_floored": "Floored at zero",
+    "n_obligors": "Obligors",
+    "n_open": "Open",
+    "n_params": "Parameters",
+    "n_rows": "Rows",
+    "net_recovery_amount": "Net recoveries",
+    "outcome": "Outcome",
+    "outstanding": "Outstanding",
+    "p_value": "p-value",
+    "present_value_amount": "Present value",
+    "realised_lgd": "Realised LGD",
+    "standard_error": "Standard error",
+    "upper": "Upper",
+    "z": "z",
+}
+#: Names without a telling suffix -> how their values are written.
+_KINDS: dict[str, Kind] = {
+    "ead": "money",
+    "ead_at_risk": "money",
+    "outstanding": "money",
+    "allowance": "money",
+    "amount": "money",
+    "eir": "share",
+    "coverage_ratio": "share",
+    "weight": "share",
+    "month": "count",
+    "months": "months",
+    "months_in_default": "months",
+}
+_OUTCOME_WORDS = {Outcome.WRITTEN_OFF: "written off", Outcome.OPEN: "still open"}
+
+
+def label_of(name: str) -> str:
+    """Return the words that a reader sees for a column or term.
+
+    Examples
+    --------
+    >>> label_of("coverage_ratio"), label_of("loan_purpose")
+    ('Coverage', 'Loan purpose')
+    """
+    if name in LABELS:
+        return LABELS[name]
+    words = name.removeprefix("n_").removesuffix("_amount").replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def kind_of(name: str, values: pd.Series) -> Kind:
+    """Tell from a column's name and type how its values are written.
+
+    The house names carry their unit as a suffix (``_rate``, ``_amount``, ``_date``, ``n_``), so that most tables need
+    no formats at all. Numbers that nothing tells about are ratios, anything else is text.
+    """
+    if name in _KINDS:
+        return _KINDS[name]
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return "date" if pd.api.types.is_datetime64_any_dtype(values) or name.endswith("_date") else "text"
+    if name.startswith("n_"):
+        return "count"
+    if name.endswith("_amount"):
+        return "money"
+    if name.startswith("prob_") or name.endswith(("_rate", "share")) or "lgd" in name:
+        return "share"
+    return "months" if name.endswith("_months") else "ratio"
+
+
+def outcome_words(outcome: str) -> str:
+    """Return an outcome as it stands in a sentence: ``written off``, ``still open``.
+
+    Examples
+    --------
+    >>> outcome_words("written_off")
+    'written off'
+    """
+    return _OUTCOME_WORDS.get(Outcome(outcome), str(outcome))
+
+
+def segment_words(segment: str) -> str:
+    """Return a segment's name for a reader; the whole book is called so.
+
+    Examples
+    --------
+    >>> segment_words("all"), segment_words("auto_loan | west")
+    ('Whole book', 'auto loan · west')
+    """
+    return "Whole book" if segment == WHOLE_BOOK else segment.replace(SEGMENT_SEPARATOR, " · ").replace("_", " ")

@@ -1,0 +1,215 @@
+"""The executive page in words and tiles, and the notes that say whose data an estimate rests on."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import pandas as pd
+
+from recoverykit.report._sentences_book import (
+    sentence_allowance_total,
+    sentence_coverage,
+    sentence_fallback,
+)
+from recoverykit.report._sentences_cases import sentence_closed_only_bias
+from recoverykit.report.blocks import HtmlBlock, callout, key_figures, prose
+from recoverykit.report.formats import format_count, format_money, format_share, is_missing, listed
+from recoverykit.report.labels import segment_words
+from recoverykit.vocabulary import WHOLE_BOOK
+
+#: Half a cent: what is less is rounding.
+_HALF_A_CENT = 0.005
+
+
+class BasisFacts(Protocol):
+    """Whose data an estimate rests on: the segment asked for, the one used, and why."""
+
+    @property
+    def requested(self) -> str:
+        """Segment asked for."""
+
+    @property
+    def used(self) -> str:
+        """Segment whose data are used."""
+
+    @property
+    def reason(self) -> str:
+        """Why another segment's data are used; empty for the segment's own."""
+
+
+def basis_note(basis: BasisFacts | None, *, note: str = "") -> HtmlBlock:
+    """Say whose data an estimate rests on, or why there is none.
+
+    Parameters
+    ----------
+    basis : object with requested, used and reason, or None
+        None where nothing could be estimated.
+    note : str
+        Why there is no estimate.
+
+    Returns
+    -------
+    HtmlBlock
+        A note where the segment stands on its own data, a warning where it does not.
+    """
+    if basis is None:
+        return callout(f"No model: {note}." if not note.endswith(".") else f"No model: {note}", kind="warning")
+    if not basis.reason:
+        return prose("The estimates on this page rest on this segment's own loans.")
+    return callout(
+        sentence_fallback(segment=basis.requested, parent=basis.used, reason=f"there are only {basis.reason}"),
+        kind="warning",
+    )
+
+
+class CurveBasisFacts(Protocol):
+    """Whose episodes each stretch of months of a curve rests on."""
+
+    @property
+    def requested(self) -> str:
+        """Segment asked for."""
+
+    @property
+    def stretches(self) -> tuple[tuple[str, int, int], ...]:
+        """Segment or parent, first and last month."""
+
+    @property
+    def minimum_at_risk(self) -> int:
+        """Open episodes that a month needs."""
+
+
+def curve_basis_note(basis: CurveBasisFacts) -> HtmlBlock:
+    """Say on whose episodes the expected remainder rests, month by month.
+
+    Parameters
+    ----------
+    basis : object with requested, stretches and minimum_at_risk
+        As made with the curve.
+
+    Returns
+    -------
+    HtmlBlock
+        Plain where the segment stands on its own data throughout, a warning where it borrows.
+    """
+    last = basis.stretches[-1][2]
+    end = f"Beyond month {last} nothing more is expected."
+    if [name for name, _, _ in basis.stretches] == [basis.requested]:
+        owner = "the whole book's" if basis.requested == WHOLE_BOOK else "this segment's own"
+        return prose(f"What open loans still recover rests on {owner} loans, up to month {last}. {end}")
+    own = [f"months {a} to {b} on its own loans" for name, a, b in basis.stretches if name == basis.requested]
+    borrowed = [f"months {a} to {b} on {_where(name)}" for name, a, b in basis.stretches if name != basis.requested]
+    return callout(
+        f"With fewer than {basis.minimum_at_risk} loans still open in a month, this segment borrows from its parents: "
+        f"what open loans still recover rests in {listed(own + borrowed)}. {end}",
+        kind="warning",
+    )
+
+
+def _where(segment: str) -> str:
+    return "the whole book" if segment == WHOLE_BOOK else segment_words(segment)
+
+
+def sentence_left_out(drivers: tuple[str, ...] | list[str]) -> str:
+    """Say which drivers were asked for but could not be used; empty when none was.
+
+    Examples
+    --------
+    >>> sentence_left_out(["ltv_ratio"])
+    'Not used, because these data do not hold it or it is the same for every loan: ltv_ratio.'
+    """
+    if not drivers:
+        return ""
+    pronoun = "it or it is" if len(drivers) == 1 else "them or they are"
+    return f"Not used, because these data do not hold {pronoun} the same for every loan: {listed(list(drivers))}."
+
+
+def reason_open_differs(
+    *, recovered_open: float | None, remaining_open: float | None, recovered_closed: float | None
+) -> str:
+    """Say, as half a sentence, what open episodes have recovered and may expect, against closed ones.
+
+    Parameters
+    ----------
+    recovered_open, remaining_open, recovered_closed : float or None
+        Mean shares of EAD.
+    """
+    if is_missing(recovered_open) or is_missing(recovered_closed):
+        return ""
+    return (
+        f"the open ones have recovered {format_share(recovered_open)} so far and may expect another "
+        f"{format_share(remaining_open)}, while closed ones recovered {format_share(recovered_closed)}"
+    )
+
+
+def executive_summary(
+    *,
+    facts: Mapping[str, float],
+    total: Mapping[str, float],
+    losses: pd.DataFrame,
+    checks: pd.DataFrame,
+    currency: str,
+) -> dict[str, Any]:
+    """Make the six numbers and the sentences of the pack's first page.
+
+    Parameters
+    ----------
+    facts : mapping
+        Counts of the book: n_episodes, n_open, open_share.
+    total : mapping
+        Totals of the provision: n_open, gross_carrying_amount, allowance, coverage_ratio, n_beyond_curve.
+    losses : DataFrame
+        One row per segment with n_episodes, n_closed, n_open, closed_only_lgd, all_in_lgd.
+    checks : DataFrame
+        Control totals with control and difference.
+    currency : str
+        Code of the currency.
+
+    Returns
+    -------
+    dict
+        ``key_figures`` (list of label, value, note) and ``sentences`` (list of str).
+    """
+    all_in = _mean(losses, "all_in_lgd", "n_episodes")
+    closed = _mean(losses, "closed_only_lgd", "n_closed")
+    episodes = (format_count(facts["n_episodes"]), f"of which open: {format_count(facts['n_open'])}")
+    figures = [
+        ("Allowance for credit losses", format_money(total["allowance"], currency), "open defaulted loans"),
+        ("Gross carrying amount", format_money(total["gross_carrying_amount"], currency), "owed at the reporting date"),
+        ("Coverage", format_share(total["coverage_ratio"]), "allowance / gross carrying amount"),
+        ("Default episodes", *episodes),
+        ("LGD, all episodes", format_share(all_in), "number-weighted, open ones as censored"),
+        ("LGD, closed only", format_share(closed), "for comparison"),
+    ]
+    sentences = [
+        sentence_allowance_total(
+            allowance=total["allowance"],
+            gross_carrying_amount=total["gross_carrying_amount"],
+            n_facilities=int(total["n_open"]),
+            currency=currency,
+        ),
+        sentence_coverage(coverage_ratio=total["coverage_ratio"]),
+        sentence_closed_only_bias(closed_only=closed, all_in=all_in, n_open=int(losses["n_open"].sum())),
+        sentence_checks(checks),
+    ]
+    return {
+        "key_figures": [{"label": label, "value": value, "note": note} for label, value, note in figures],
+        "sentences": sentences,
+    }
+
+
+def summary_tiles(summary: Mapping[str, Any]) -> HtmlBlock:
+    """Show the key figures of an executive summary as tiles."""
+    return key_figures([(f["label"], f["value"], f["note"]) for f in summary["key_figures"]])
+
+
+def sentence_checks(checks: pd.DataFrame) -> str:
+    """Say whether every control total agrees to the cent, or which do not."""
+    wrong = checks.loc[checks["difference"].abs() >= _HALF_A_CENT, "control"].tolist()
+    if not wrong:
+        return f"All {len(checks)} control totals agree to the cent."
+    return f"{len(wrong)} of {len(checks)} control totals do not agree: {listed([w.lower() for w in wrong])}."
+
+
+def _mean(losses: pd.DataFrame, value: str, weight: str) -> float:
+    known = losses[losses[weight] > 0]
+    n = known[weight].sum()
+    return float((known[value] * known[weight]).sum() / n) if n else float("nan")

@@ -1,0 +1,106 @@
+"""The field's standard terms, one name for one thing.
+
+Every part of the kit takes its outcome names, cash-flow kinds and units of time from here, so that code, columns,
+notebooks and pages say the same word for the same thing. This module knows nothing about data or models.
+"""
+
+from enum import StrEnum
+
+#: Days in a year for discounting: Actual/365 Fixed, the market convention of loan contracts.
+DAYS_PER_YEAR = 365.0
+MONTHS_PER_YEAR = 12
+
+
+class Outcome(StrEnum):
+    """How a default episode ended; ``open`` means right-censored at the reporting date."""
+
+    CURED = "cured"
+    REPAID = "repaid"
+    LIQUIDATED = "liquidated"
+    SOLD = "sold"
+    WRITTEN_OFF = "written_off"
+    OPEN = "open"
+
+
+#: The outcomes that end an episode, in the order of the legend and of every table.
+CLOSED_OUTCOMES = (Outcome.CURED, Outcome.REPAID, Outcome.LIQUIDATED, Outcome.SOLD, Outcome.WRITTEN_OFF)
+
+
+class FacilityStatus(StrEnum):
+    """Month-end state of a facility's account: active, or how it was closed."""
+
+    ACTIVE = "active"
+    REPAID = "repaid"
+    LIQUIDATED = "liquidated"
+    SOLD = "sold"
+    WRITTEN_OFF = "written_off"
+
+
+class CashFlowKind(StrEnum):
+    """What a dated cash flow is; its sign follows from the kind, amounts are never negative."""
+
+    REPAYMENT = "repayment"
+    COLLATERAL = "collateral"
+    GUARANTEE = "guarantee"
+    SALE = "sale"
+    DIRECT_COST = "direct_cost"
+    INDIRECT_COST = "indirect_cost"
+    DRAWING = "drawing"
+    LATE_FEE = "late_fee"
+    INTEREST = "interest"
+
+
+#: Kinds that bring money in, take money out, lend more, or only raise what is owed.
+RECOVERY_KINDS = (CashFlowKind.REPAYMENT, CashFlowKind.COLLATERAL, CashFlowKind.GUARANTEE, CashFlowKind.SALE)
+COST_KINDS = (CashFlowKind.DIRECT_COST, CashFlowKind.INDIRECT_COST)
+NEUTRAL_KINDS = (CashFlowKind.LATE_FEE, CashFlowKind.INTEREST)
+
+
+class CollateralKind(StrEnum):
+    """What secures a facility."""
+
+    NONE = "none"
+    RESIDENTIAL_PROPERTY = "residential_property"
+    COMMERCIAL_PROPERTY = "commercial_property"
+    VEHICLE = "vehicle"
+    EQUIPMENT = "equipment"
+    FINANCIAL = "financial"
+    OTHER = "other"
+
+
+class ExposureClass(StrEnum):
+    """Which materiality threshold of the definition of default applies."""
+
+    RETAIL = "retail"
+    OTHER = "other"
+
+
+#: The segment that holds the whole book.
+WHOLE_BOOK = "all"
+#: Joins the values of the segment columns into one segment name.
+SEGMENT_SEPARATOR = " | "
+#: Cells with fewer episodes are suppressed in rendered pages.
+MINIMUM_CELL_COUNT = 10
+
+
+def segment_name(values: list[str] | tuple[str, ...]) -> str:
+    """Join the values of the segment columns into the name of one segment.
+
+    Parameters
+    ----------
+    values : sequence of str
+        One value per segment column, in the order of ``segment_by``.
+
+    Returns
+    -------
+    str
+        The name; the whole book when there is no segment column.
+
+    Examples
+    --------
+    >>> segment_name(["mortgage", "west"])
+    'mortgage | west'
+    >>> segment_name([])
+    'all'
+    """
+    return SEGMENT_SEPARATOR.join(values) if values else WHOLE_BOOK
