@@ -85,7 +85,7 @@ def mixture_data(
     link: Link,
     shift: float,
 ) -> MixtureData:
-    """Sort the rows into groups of terms.
+    """Sort the rows into groups of terms, cut into blocks.
 
     Parameters
     ----------
@@ -97,6 +97,27 @@ def mixture_data(
         Of the model.
     shift : float
         Log of the unit of time in which the likelihood is climbed.
+    """
+    groups, constant = term_groups(rows, shift)
+    blocks = cut_blocks(groups, incidence, latency)
+    return MixtureData(incidence, latency, groups, blocks, len(rows.lower), constant, distribution, link)
+
+
+def term_groups(rows: EpisodeRows, shift: float) -> tuple[tuple[TermGroup, ...], float]:
+    """Sort the rows into groups of terms of one kind.
+
+    Parameters
+    ----------
+    rows : EpisodeRows
+        Compressed rows.
+    shift : float
+        Log of the unit of time in which the likelihood is climbed.
+
+    Returns
+    -------
+    groups : tuple of TermGroup
+    constant : float
+        What the log-likelihood holds beside the terms, in the unit of time of the data.
     """
     with np.errstate(divide="ignore"):
         log_lower, log_upper, log_entry = np.log(rows.lower), np.log(rows.upper), np.log(rows.entry)
@@ -122,8 +143,7 @@ def mixture_data(
         for kind, sign, chosen, lower, upper in specification
         if chosen.any()
     )
-    blocks = cut_blocks(groups, incidence, latency)
-    return MixtureData(incidence, latency, groups, blocks, len(rows.lower), constant, distribution, link)
+    return groups, constant
 
 
 def _group(rows: EpisodeRows, kind: Kind, sign: float, chosen: BoolArray, lower: Array, upper: Array) -> TermGroup:
