@@ -92,5 +92,5 @@ def test_parts_add_up_to_the_cent_in_any_order(seed):
 
 
 def test_a_sum_of_cents_is_exact_where_floats_are_not():
-    assert sum([0.1] * 10) != 1.0
-    assert exact_sum(pd.Series([0.1] * 10)) == 1.0
+    assert 0.1 + 0.1 + 0.1 != 0.3
+    assert exact_sum(pd.Series([0.1] * 3)) == 0.3

@@ -4,6 +4,7 @@ Everything that a draw needs is summed by obligor first, so that a draw is a vec
 to ``lgd``; knows no contract and no date.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,19 +42,28 @@ def average(values: Array, weights: Array | None = None) -> float:
     return float(values.mean() if weights is None else (values @ weights) / total)
 
 
-def draw_averages(
-    used: pd.DataFrame, *, cells: pd.DataFrame | None, n_months: int, n_draws: int, rng: np.random.Generator
-) -> Array:
+@dataclass(frozen=True, slots=True, eq=False)
+class CurveGroup:
+    """Episodes that share a curve of remaining recovery, and the cells from which it is estimated.
+
+    ``n_months`` is the number of months, from 0, for which the curve is known.
+    """
+
+    used: pd.DataFrame
+    cells: pd.DataFrame
+    n_months: int
+
+
+def draw_averages(used: pd.DataFrame, *, groups: Sequence[CurveGroup], n_draws: int, rng: np.random.Generator) -> Array:
     """Draw obligors with replacement and average the LGD of each draw.
 
     Parameters
     ----------
     used : DataFrame
         Episodes in the averages, as from ``expected_lgd``.
-    cells : DataFrame or None
-        Sums by obligor and month, checked; None takes the remaining recovery as known.
-    n_months : int
-        Months, from 0, for which the curve is known; not used without cells.
+    groups : sequence of CurveGroup
+        The same episodes by curve, so that each draw estimates every curve again from the same drawn obligors; none
+        takes the remaining recovery as known.
     n_draws : int
         Number of draws.
     rng : numpy.random.Generator
@@ -65,18 +75,23 @@ def draw_averages(
         In the order of ``DRAWN``; NaN where a draw holds no episode to average.
     """
     ids = pd.Index(used[CLUSTER].unique())
-    ids = ids if cells is None else ids.union(pd.Index(cells[CLUSTER].unique()))
+    for group in groups:
+        ids = ids.union(pd.Index(group.cells[CLUSTER].unique()))
     clusters = ids.sort_values()
-    fixed = _sums_by_cluster(used, clusters, curve_is_known=cells is None)
-    sums = ages = None
-    if cells is not None:
-        sums = sum_by_cluster(cells, CURVE_COLUMNS, cluster_col=CLUSTER, clusters=clusters)
-        ages = _ages_by_cluster(used, clusters)
+    fixed = _sums_by_cluster(used, clusters, curve_is_known=not groups)
+    curves = [
+        (
+            sum_by_cluster(group.cells, CURVE_COLUMNS, cluster_col=CLUSTER, clusters=clusters),
+            _ages_by_cluster(group.used, clusters),
+            group.n_months,
+        )
+        for group in groups
+    ]
     blocks = []
     for counts in draw_counts(rng, n_clusters=len(clusters), n_draws=n_draws):
         still_to_come = np.zeros((2, len(counts)))
-        if sums is not None and ages is not None:
-            still_to_come = _still_to_come(counts, sums, ages, n_months)
+        for sums, ages, n_months in curves:
+            still_to_come += _still_to_come(counts, sums, ages, n_months)
         blocks.append(_averages_of(counts @ fixed, still_to_come))
     return np.concatenate(blocks)
 

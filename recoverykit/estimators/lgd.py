@@ -7,7 +7,7 @@ the closed-only one and the one that takes open episodes as they stand are shown
 sentence and adds no margin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import pandas as pd
 
 from recoverykit.errors import ContractError, InsufficientDataError, Violation
 from recoverykit.estimators._clusters import check_bootstrap, check_cells, percentile_limits, totals_by_month
-from recoverykit.estimators._lgd_bootstrap import CLUSTER, CURVE_COLUMNS, DRAWN, average, draw_averages
+from recoverykit.estimators._lgd_bootstrap import CLUSTER, CURVE_COLUMNS, DRAWN, CurveGroup, average, draw_averages
 from recoverykit.estimators._lgd_episodes import PER_EPISODE_COLUMNS, age_in_months, expected_lgd
 from recoverykit.estimators._recovery_kernels import months_known
 from recoverykit.estimators._rows import broken, check_columns, check_level
@@ -108,7 +108,8 @@ class LgdEstimate:
 def lgd_summary(
     per_episode: pd.DataFrame,
     *,
-    cells: pd.DataFrame | None = None,
+    cells: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    curve_col: str | None = None,
     minimum_at_risk: int = MINIMUM_OPEN,
     n_bootstrap: int = 0,
     rng: np.random.Generator | None = None,
@@ -120,11 +121,14 @@ def lgd_summary(
     ----------
     per_episode : DataFrame
         From ``expected_lgd``.
-    cells : DataFrame, optional
-        The sums by obligor and month from which the remaining curve was estimated. With them each draw estimates the
+    cells : DataFrame or mapping of str to DataFrame, optional
+        The sums by obligor and month from which the remaining curve was estimated; where episodes have different
+        curves, the sums of each by its name. With them each draw estimates the
         curve again from the drawn obligors, so that the all-in interval holds the curve's own uncertainty; without
         them the curve is taken as known and that interval is too narrow. They may hold more obligors than
         ``per_episode``, when a small segment rests on its parent's curve.
+    curve_col : str, optional
+        With a mapping of cells: the column that names the curve of each episode.
     minimum_at_risk : int
         As given to ``remaining_recovery``.
     n_bootstrap : int
@@ -162,8 +166,8 @@ def lgd_summary(
         )
     intervals: dict[str, tuple[float, float]] = {}
     if n_bootstrap and rng is not None:
-        n_months = 0 if cells is None else _months_of_curve(cells, minimum_at_risk)
-        draws = draw_averages(used, cells=cells, n_months=n_months, n_draws=n_bootstrap, rng=rng)
+        groups = _curve_groups(used, cells, curve_col, minimum_at_risk)
+        draws = draw_averages(used, groups=groups, n_draws=n_bootstrap, rng=rng)
         lower, upper = percentile_limits(draws, level)
         intervals = {name: (float(a), float(b)) for name, a, b in zip(DRAWN, lower, upper, strict=True)}
     return LgdEstimate(
@@ -241,6 +245,29 @@ def _averages(used: pd.DataFrame) -> dict[str, Any]:
         "n_floored": int((lgd < 0).sum()),
         "n_floored_closed": int((lgd[is_closed] < 0).sum()),
     }
+
+
+def _curve_groups(
+    used: pd.DataFrame,
+    cells: pd.DataFrame | Mapping[str, pd.DataFrame] | None,
+    curve_col: str | None,
+    minimum_at_risk: int,
+) -> list[CurveGroup]:
+    """Return the episodes by the curve that they share."""
+    if cells is None:
+        return []
+    if isinstance(cells, pd.DataFrame):
+        return [CurveGroup(used, cells, _months_of_curve(cells, minimum_at_risk))]
+    if curve_col is None:
+        raise ValueError("cells by name need curve_col, the column that names the curve of each episode")
+    check_columns(used, [curve_col], table="per_episode")
+    unknown = sorted(set(used[curve_col]) - set(cells))
+    if unknown:
+        raise ValueError(f"no cells for the curves {', '.join(unknown)}; there are {', '.join(sorted(cells))}")
+    return [
+        CurveGroup(group, cells[str(name)], _months_of_curve(cells[str(name)], minimum_at_risk))
+        for name, group in used.groupby(curve_col, sort=True)
+    ]
 
 
 def _months_of_curve(cells: pd.DataFrame, minimum_at_risk: int) -> int:

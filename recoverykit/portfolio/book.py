@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recoverykit.episodes.definition import DefaultDefinition
@@ -146,10 +147,11 @@ def segment_labels(frame: pd.DataFrame, segment_by: tuple[str, ...] | list[str])
     """Return the segment name of each row of a frame that has the segment columns."""
     if not segment_by:
         return pd.Series(WHOLE_BOOK, index=frame.index, dtype=object)
-    cells = frame[list(segment_by)].drop_duplicates()
-    names = [segment_name(values) for values in cells.astype(str).itertuples(index=False, name=None)]
-    keyed = cells.assign(segment=names)
-    return frame[list(segment_by)].merge(keyed, on=list(segment_by), how="left")["segment"].set_axis(frame.index)
+    rows = frame.groupby(list(segment_by), sort=False, dropna=False)
+    cells = frame[list(segment_by)].drop_duplicates().astype(str)
+    names = np.array([segment_name(values) for values in cells.itertuples(index=False, name=None)], dtype=object)
+    # Both number the combinations in the order in which they first appear.
+    return pd.Series(names[rows.ngroup().to_numpy()], index=frame.index, name="segment", dtype=object)
 
 
 def rows_of(frame: pd.DataFrame, segment: str, segment_by: tuple[str, ...]) -> pd.DataFrame:
@@ -158,6 +160,12 @@ def rows_of(frame: pd.DataFrame, segment: str, segment_by: tuple[str, ...]) -> p
         return frame
     depth = len(segment.split(SEGMENT_SEPARATOR))
     return frame[segment_labels(frame, segment_by[:depth]) == segment]
+
+
+def with_plain_dates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with every date in the one unit of the kit, whatever engine or file it came from."""
+    dates = frame.select_dtypes("datetime").columns
+    return frame.astype(dict.fromkeys(dates, "datetime64[ns]"))
 
 
 def read_book(folder: str | Path) -> Book:
@@ -176,5 +184,5 @@ def read_book(folder: str | Path) -> Book:
     facts["reporting_date"] = pd.Timestamp(facts["reporting_date"])
     facts["segment_by"] = tuple(facts["segment_by"])
     facts["definition"] = DefaultDefinition(**facts["definition"])
-    facts |= {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+    facts |= {name: with_plain_dates(pd.read_parquet(folder / f"{name}.parquet")) for name in FRAMES}
     return Book(**facts, folder=folder)

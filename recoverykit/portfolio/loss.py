@@ -73,19 +73,20 @@ class SegmentLoss:
 
     Attributes
     ----------
-    basis : CurveBasis
-        Whose episodes say, month by month, what open ones still recover.
+    bases : tuple of CurveBasis
+        Whose episodes say, month by month, what open ones still recover: one curve for each segment in the case.
     estimate : LgdEstimate
         Averages over the segment's own episodes, with intervals over obligors.
     per_episode : DataFrame
         One row per episode: realised LGD where closed, expected where open.
     by_outcome : DataFrame
-        outcome, n_episodes, ead, lgd (mean of the episodes with that outcome; expected for open ones).
+        outcome, n_episodes, ead, lgd (mean over the averaged episodes with that outcome; expected for open ones).
+        Weighted by n_episodes they add up to the all-in average.
     workout : Workout
         Ledger and worksheet of the segment.
     """
 
-    basis: CurveBasis
+    bases: tuple[CurveBasis, ...]
     estimate: LgdEstimate
     per_episode: pd.DataFrame
     by_outcome: pd.DataFrame
@@ -95,7 +96,7 @@ class SegmentLoss:
         """Return what the portfolio keeps of a segment: the summary with its controls, episodes and worksheet."""
         worksheet = self.workout.worksheet
         controls: dict[str, Any] = {
-            "basis": str(self.basis),
+            "basis": "; ".join(map(str, self.bases)),
             "n_episodes_in_worksheet": len(worksheet),
             "ead_in_worksheet": exact_sum(worksheet["ead"]),
             "net_recovery_amount": exact_sum(worksheet["net_recovery_amount"]),
@@ -108,8 +109,7 @@ class SegmentLoss:
 
     def in_average(self) -> pd.DataFrame:
         """Return the episodes that the averages rest on, with their loss as ``lgd``."""
-        known = ~self.per_episode["is_late_entry"] & self.per_episode["expected_lgd"].notna()
-        return self.per_episode[known].rename(columns={"expected_lgd": "lgd"})
+        return _averaged(self.per_episode).rename(columns={"expected_lgd": "lgd"})
 
     def averages(self) -> pd.DataFrame:
         """Return the averages side by side: all episodes, closed only, open ones as recorded."""
@@ -131,7 +131,7 @@ class SegmentLoss:
 
     def open_rates(self) -> dict[str, float]:
         """Return what open episodes have recovered on average and may still expect, and closed ones recovered."""
-        used = self.per_episode[~self.per_episode["is_late_entry"]]
+        used = _averaged(self.per_episode)
         still_open = used[~used["is_closed"]]
         return {
             "recovered_open": float(still_open["recovered_rate"].mean()),
@@ -209,10 +209,13 @@ def estimate_loss(
 ) -> SegmentLoss:
     """Estimate the loss given default of a segment, closed-only and with open episodes as censored.
 
+    A parent, and the whole book, is the sum of its segments: each open episode expects what its own segment's curve
+    gives. One curve over unlike segments would lend to small loans what large ones recover.
+
     Parameters
     ----------
     book, segment, policy, minimum_at_risk, n_bootstrap, seed, level
-        As in ``estimate_recovery``. Each bootstrap draw estimates the curve again.
+        As in ``estimate_recovery``. Each bootstrap draw estimates every curve again from the same drawn obligors.
 
     Returns
     -------
@@ -223,21 +226,21 @@ def estimate_loss(
     InsufficientDataError
         When the segment holds no default episode, or the whole book has too few open ones in its first month.
     """
-    case = book.restricted(segment)
     whole = workout(book, policy)
-    own = whole.restricted(case)
-    cells, basis = spliced_cells(whole.cells, segment, book.segment_by, minimum_at_risk=minimum_at_risk)
-    remaining = remaining_recovery(cells, minimum_at_risk=minimum_at_risk)
-    per_episode = expected_lgd(case.episodes, own.worksheet, remaining, reporting_date=book.reporting_date)
+    case = book.restricted(segment)
+    per_episode, cells, bases = _expected(case, book, whole, minimum_at_risk)
     estimate = lgd_summary(
         per_episode,
         cells=cells,
+        curve_col="segment",
         minimum_at_risk=minimum_at_risk,
         n_bootstrap=n_bootstrap,
         rng=np.random.default_rng(seed),
         level=level,
     )
-    return SegmentLoss(basis, estimate, per_episode, _by_outcome(per_episode), own)
+    return SegmentLoss(
+        tuple(bases.values()), estimate, per_episode, _by_outcome(_averaged(per_episode)), whole.restricted(case)
+    )
 
 
 def losses_by_segment(book: Book, *, policy: LedgerPolicy, minimum_at_risk: int = MINIMUM_AT_RISK) -> pd.DataFrame:
@@ -249,20 +252,27 @@ def losses_by_segment(book: Book, *, policy: LedgerPolicy, minimum_at_risk: int 
         One row per segment, sorted: segment, own_months (months of the curve that rest on the segment's own episodes)
         and the numbers of ``LgdEstimate``.
     """
-    whole = workout(book, policy)
-    labels = segment_labels(book.episodes, book.segment_by)
+    per_episode, _, bases = _expected(book, book, workout(book, policy), minimum_at_risk)
+    losses = lgd_by(per_episode, "segment")
+    losses.insert(1, "own_months", [bases[segment].own_months for segment in losses["segment"]])
+    return losses
+
+
+def _expected(
+    case: Book, book: Book, whole: Workout, minimum_at_risk: int
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], dict[str, CurveBasis]]:
+    """Return the loss of each episode of a case, and the cells and basis of each of its segments' curves."""
+    labels = segment_labels(case.episodes, book.segment_by)
     worksheet = whole.worksheet.set_index("episode_id", drop=False)
-    parts, own_months = [], {}
-    for segment, episodes in book.episodes.groupby(labels, sort=True):
-        cells, basis = spliced_cells(whole.cells, str(segment), book.segment_by, minimum_at_risk=minimum_at_risk)
-        remaining = remaining_recovery(cells, minimum_at_risk=minimum_at_risk)
+    parts, cells, bases = [], {}, {}
+    for segment, episodes in case.episodes.groupby(labels, sort=True):
+        name = str(segment)
+        cells[name], bases[name] = spliced_cells(whole.cells, name, book.segment_by, minimum_at_risk=minimum_at_risk)
+        remaining = remaining_recovery(cells[name], minimum_at_risk=minimum_at_risk)
         lines = worksheet.loc[episodes["episode_id"]].reset_index(drop=True)
         expected = expected_lgd(episodes, lines, remaining, reporting_date=book.reporting_date)
-        parts.append(expected.assign(segment=segment))
-        own_months[segment] = basis.own_months
-    losses = lgd_by(pd.concat(parts, ignore_index=True), "segment")
-    losses.insert(1, "own_months", losses["segment"].map(own_months))
-    return losses
+        parts.append(expected.assign(segment=name))
+    return pd.concat(parts, ignore_index=True), cells, bases
 
 
 def read_curve(curve: StepCurve) -> pd.DataFrame:
@@ -307,8 +317,13 @@ def _closed_curve(own: Workout) -> pd.DataFrame:
     return value.rename("value").rename_axis("months").reset_index()
 
 
-def _by_outcome(per_episode: pd.DataFrame) -> pd.DataFrame:
-    grouped = per_episode.groupby("outcome")
+def _averaged(per_episode: pd.DataFrame) -> pd.DataFrame:
+    """Return the episodes that the averages rest on: no late entries, and none without a loss."""
+    return per_episode[~per_episode["is_late_entry"] & per_episode["expected_lgd"].notna()]
+
+
+def _by_outcome(averaged: pd.DataFrame) -> pd.DataFrame:
+    grouped = averaged.groupby("outcome")
     table = pd.DataFrame(
         {"n_episodes": grouped.size(), "ead": grouped["ead"].sum(), "lgd": grouped["expected_lgd"].mean()}
     )

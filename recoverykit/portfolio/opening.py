@@ -14,7 +14,7 @@ from recoverykit import data as incoming
 from recoverykit import episodes as history
 from recoverykit.episodes.definition import DefaultDefinition
 from recoverykit.errors import InsufficientDataError, SpecError
-from recoverykit.portfolio.book import Book, read_book
+from recoverykit.portfolio.book import Book, read_book, with_plain_dates
 from recoverykit.vocabulary import WHOLE_BOOK
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def open_book(
     path = Path(data)
     if path.is_dir():
         book = read_book(path)
-        if reporting_date and pd.Timestamp(reporting_date) != book.reporting_date:
+        if reporting_date and pd.to_datetime(reporting_date, format="%Y-%m-%d", errors="coerce") != book.reporting_date:
             raise SpecError(
                 f"the book in {path.name} was prepared as of {book.reporting_date:%Y-%m-%d}, not {reporting_date}; "
                 "prepare it again with the date that is wanted"
@@ -89,7 +89,7 @@ def build_book(
     """
     rules = definition or DefaultDefinition()
     built = _episodes_of(loaded, rules)
-    episodes = _with_macro_at_default(built.episodes.to_pandas(), loaded)
+    episodes = _with_macro_at_default(with_plain_dates(built.episodes.to_pandas()), loaded)
     if episodes.empty:
         raise InsufficientDataError(
             f"no default episode on or before the reporting date {loaded.reporting_date:%Y-%m-%d}; "

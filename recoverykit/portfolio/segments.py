@@ -13,7 +13,7 @@ import pandas as pd
 
 from recoverykit.errors import InsufficientDataError
 from recoverykit.portfolio.book import Book, rows_of
-from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK, Outcome
+from recoverykit.vocabulary import MINIMUM_CELL_COUNT, SEGMENT_SEPARATOR, WHOLE_BOOK, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,12 @@ class Basis:
 
     @property
     def reason(self) -> str:
-        """Why a parent is used; empty when the segment stands on its own data."""
+        """Why a parent is used, with a small number withheld; empty when the segment stands on its own data."""
         if self.is_own:
             return ""
-        return f"{self.n_events} {self.event}, and an estimate needs {self.minimum_events}"
+        small = f"fewer than {MINIMUM_CELL_COUNT}" if self.n_events else "no"
+        found = f"only {self.n_events}" if self.n_events >= MINIMUM_CELL_COUNT else small
+        return f"{found} {self.event}, and an estimate needs {self.minimum_events}"
 
 
 @dataclass(frozen=True, slots=True)

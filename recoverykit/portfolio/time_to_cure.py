@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from recoverykit.curves import StepCurve
 from recoverykit.errors import ConvergenceError, InsufficientDataError
@@ -20,7 +21,7 @@ from recoverykit.estimators.mixture_cure import MixtureCureFit, MixtureCureModel
 from recoverykit.estimators.nonparametric import aalen_johansen, kaplan_meier
 from recoverykit.portfolio.book import Book
 from recoverykit.portfolio.segments import Basis, choose_basis
-from recoverykit.vocabulary import MINIMUM_CELL_COUNT, Outcome
+from recoverykit.vocabulary import MINIMUM_CELL_COUNT, WHOLE_BOOK, Outcome
 
 DISTRIBUTIONS = ("weibull", "lognormal", "loglogistic")
 
@@ -40,7 +41,7 @@ class TimeToCure:
     fit : MixtureCureFit or None
         The fit with the smallest AIC; None when no model can be estimated.
     comparison : DataFrame
-        The fits compared, one row per latency distribution.
+        The fits compared, one row per latency distribution; without numbers where one did not converge.
     model_curve : StepCurve or None
         Probability of cure by months in default, averaged over the segment's episodes.
     drivers : DataFrame
@@ -167,7 +168,7 @@ def estimate_time_to_cure(
     distributions : sequence of str
         Latency distributions to compare by AIC.
     minimum_cures : int
-        Cures that a model needs.
+        Cures that a model needs; with fewer in the whole book there is none.
     level : float
         Confidence level in (0, 1).
 
@@ -180,24 +181,25 @@ def estimate_time_to_cure(
     observed, resolution = _observed(case, level)
     dead_months = _dead_months(book)
     try:
-        basis = choose_basis(book, segment, minimum_events=minimum_cures, outcome=Outcome.CURED)
+        basis = _basis(book, segment, minimum_cures)
         frame = time_to_cure_frame(book.restricted(basis.used).episodes, dead_months=dead_months)
         usable = [d for d in drivers if _varies(frame, d)]
-        fits = {name: _fit(frame, usable, name, level) for name in distributions}
+        terms = usable + _controls(frame, basis, book.segment_by)
+        fits = _fits(frame, terms, distributions, level)
     except (InsufficientDataError, ConvergenceError) as error:
-        none = pd.DataFrame()
-        return TimeToCure(observed, resolution, None, None, none, None, _ratios(None), tuple(drivers), none, str(error))
+        none, absent = pd.DataFrame(), tuple(d for d in drivers if not _varies(book.episodes, d))
+        return TimeToCure(observed, resolution, None, None, none, None, _ratios(None), absent, none, str(error))
     best = min(fits.values(), key=lambda fit: fit.aic)
     return TimeToCure(
         observed=observed,
         resolution=resolution,
         basis=basis,
         fit=best,
-        comparison=compare_fits(fits).reset_index(names="distribution").fillna({"boundary": "none"}),
+        comparison=_comparison(fits, distributions),
         model_curve=_model_curve(best, case, dead_months),
         drivers=_ratios(best),
         drivers_left_out=tuple(d for d in drivers if d not in usable),
-        cox=_cox(frame, usable, level),
+        cox=_cox(frame, terms, level),
         note="",
     )
 
@@ -209,14 +211,64 @@ def _observed(case: Book, level: float) -> tuple[dict[str, StepCurve], StepCurve
     return observed, kaplan_meier(episodes, event_col="is_closed", level=level, **times)
 
 
+def _basis(book: Book, segment: str, minimum_cures: int) -> Basis:
+    """Return whose cures a model rests on; refuse where even the whole book has too few."""
+    basis = choose_basis(book, segment, minimum_events=minimum_cures, outcome=Outcome.CURED)
+    n_cures = int((book.episodes["outcome"] == Outcome.CURED).sum())
+    if n_cures < minimum_cures:
+        held = f"{n_cures}" if n_cures >= MINIMUM_CELL_COUNT else f"fewer than {MINIMUM_CELL_COUNT}"
+        raise InsufficientDataError(f"the whole book holds {held} cured episodes, and a model needs {minimum_cures}")
+    return basis
+
+
+def _fits(
+    frame: pd.DataFrame, drivers: list[str], distributions: list[str] | tuple[str, ...], level: float
+) -> dict[str, MixtureCureFit]:
+    """Fit each distribution; raise what went wrong only where none converges."""
+    fits: dict[str, MixtureCureFit] = {}
+    failed: list[ConvergenceError] = []
+    for name in distributions:
+        try:
+            fits[name] = _fit(frame, drivers, name, level)
+        except ConvergenceError as error:
+            failed.append(error)
+    if failed and not fits:
+        raise failed[0]
+    return fits
+
+
+def _comparison(fits: dict[str, MixtureCureFit], distributions: list[str] | tuple[str, ...]) -> pd.DataFrame:
+    table = compare_fits(fits).reset_index(names="distribution").fillna({"boundary": "none"})
+    failed = [name for name in distributions if name not in fits]
+    if failed:
+        table = table.set_index("distribution").reindex([*table["distribution"], *failed]).reset_index()
+        table["boundary"] = table["boundary"].fillna("did not converge")
+    return table
+
+
+def _controls(frame: pd.DataFrame, basis: Basis, segment_by: tuple[str, ...]) -> list[str]:
+    """Return the first segment column as a control over the whole book, where each value holds enough cures.
+
+    Over unlike products a driver would otherwise stand for the product: unsecured loans have no loan-to-value.
+    """
+    if basis.used != WHOLE_BOOK or not segment_by:
+        return []
+    cures = frame.groupby(segment_by[0])["has_cured"].sum()
+    return [segment_by[0]] if len(cures) > 1 and cures.min() >= MINIMUM_CELL_COUNT else []
+
+
 def _cox(frame: pd.DataFrame, drivers: list[str], level: float) -> pd.DataFrame:
     """Return hazard ratios of cure per standard deviation of each driver; empty where Cox cannot be fitted."""
     if not drivers:
         return pd.DataFrame()
-    scaled = frame.assign(**{d: (frame[d] - frame[d].mean()) / frame[d].std() for d in drivers})
+    numeric = [d for d in drivers if is_numeric_dtype(frame[d])]
+    scaled = frame.assign(**{d: (frame[d] - frame[d].mean()) / frame[d].std() for d in numeric})
     model = CoxModel("~ " + " + ".join(drivers))
     times = {"duration_col": "months_in_default", "event_col": "has_cured", "entry_col": "entry_months"}
-    return model.fit(scaled, level=level, **times).to_frame()
+    try:
+        return model.fit(scaled, level=level, **times).to_frame()
+    except (InsufficientDataError, ConvergenceError):
+        return pd.DataFrame()
 
 
 def _dead_months(book: Book) -> int:
@@ -233,7 +285,8 @@ def _varies(frame: pd.DataFrame, driver: str) -> bool:
 
 
 def _fit(frame: pd.DataFrame, drivers: list[str], distribution: str, level: float) -> MixtureCureFit:
-    formula = "~ " + (" + ".join(f"scale({driver})" for driver in drivers) or "1")
+    terms = [f"scale({d})" if is_numeric_dtype(frame[d]) else d for d in drivers]
+    formula = f"~ {' + '.join(terms) or '1'}"
     model = MixtureCureModel(distribution=distribution, incidence=formula, latency=formula)
     return model.fit(
         frame,
@@ -269,4 +322,5 @@ def _ratios(fit: MixtureCureFit | None) -> pd.DataFrame:
     is_driver = table["part"].isin(["incidence", "latency"]) & (table["term"] != "Intercept")
     table = table.loc[is_driver, columns].reset_index(drop=True)
     table[columns[2:]] = np.exp(table[columns[2:]])
-    return table.assign(label=table["term"].str.replace(r"scale\((.*)\)", r"\1", regex=True))
+    words = table["term"].str.replace(r"scale\((.*)\)", r"\1", regex=True)
+    return table.assign(label=words.str.replace(r"(\w+)\[T\.(.*)\]", r"\2 (\1)", regex=True))

@@ -6,8 +6,9 @@ Parquet; under any other policy, and outside a run, they are computed. Either wa
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,8 @@ import pandas as pd
 from recoverykit import episodes as history
 from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.errors import SpecError
-from recoverykit.portfolio.book import Book, rows_of
+from recoverykit.portfolio.book import FACTS, Book, rows_of, with_plain_dates
+from recoverykit.vocabulary import WHOLE_BOOK
 
 FRAMES = ("ledger", "worksheet", "cells", "triangle", "exclusions")
 #: Undiscounted flows net of direct costs: a provision discounts to the reporting date, at each facility's own rate.
@@ -81,36 +83,37 @@ def discount_policy(discount: str) -> LedgerPolicy:
     if discount == "eir":
         return LedgerPolicy(discount_rate="eir")
     try:
-        rate = float(discount)
+        return LedgerPolicy(discount_rate=float(discount))
     except ValueError:
         raise SpecError(
             f"discount is {discount!r}; allowed are 'eir' and an annual rate written as a share, such as '0.05'"
         ) from None
-    return LedgerPolicy(discount_rate=rate)
 
 
 def workout(book: Book, policy: LedgerPolicy) -> Workout:
-    """Return ledger, worksheet, cells and triangle of the whole book under a policy.
+    """Return ledger, worksheet, cells and triangle of a book under a policy.
 
     Parameters
     ----------
     book : Book
-        The whole book.
+        The whole book, or one segment.
     policy : LedgerPolicy
         Discounting and the treatment of costs, drawings and cures.
 
     Returns
     -------
     Workout
-        Read where the run prepared it, computed otherwise.
+        Read where the run prepared it, computed otherwise. What is prepared is the whole book's; a segment's is
+        computed.
     """
-    folder = _prepared_folder(book.folder, policy) if book.folder else None
+    folder = _prepared_folder(book.folder, policy) if book.folder and book.segment == WHOLE_BOOK else None
     if folder and folder.is_dir():
-        return Workout(**{name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES})
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+        return Workout(**{name: with_plain_dates(frame) for name, frame in frames.items()})
     built = history.ledger.build_ledger(
         book.episodes, book.cash_flows, reporting_date=book.reporting_date, policy=policy
     )
-    ledger = built.ledger.to_pandas()
+    ledger = with_plain_dates(built.ledger.to_pandas())
     return Workout(
         ledger=ledger,
         worksheet=built.worksheet.to_pandas(),
@@ -133,19 +136,27 @@ def prepare_book(book: Book, folder: str | Path, *, discounts: Sequence[str] = (
     book : Book
         The whole book, with the segment columns of the run.
     folder : path
-        Where to; made when it is not there.
+        Where to; made when it is not there. Nothing of a book that was prepared there before stays.
     discounts : sequence of str
         Discount rules as notebooks state them. The policy of the provision is always prepared.
     """
-    for policy in (PROVISION_POLICY, *map(discount_policy, discounts)):
+    policies = (PROVISION_POLICY, *map(discount_policy, discounts))
+    # A folder is a prepared book from the moment its facts are there: they go first and come last.
+    (Path(folder) / FACTS).unlink(missing_ok=True)
+    shutil.rmtree(_workouts_folder(Path(folder)), ignore_errors=True)
+    for policy in policies:
         target = _prepared_folder(Path(folder), policy)
         target.mkdir(parents=True, exist_ok=True)
-        made = workout(book, policy)
+        made = workout(replace(book, folder=None), policy)
         for name in FRAMES:
             getattr(made, name).to_parquet(target / f"{name}.parquet", index=False)
     book.write(folder)
 
 
+def _workouts_folder(folder: Path) -> Path:
+    return folder / "workouts"
+
+
 def _prepared_folder(folder: Path, policy: LedgerPolicy) -> Path:
     key = hashlib.sha256(json.dumps(asdict(policy), sort_keys=True).encode()).hexdigest()[:12]
-    return folder / "workouts" / key
+    return _workouts_folder(folder) / key

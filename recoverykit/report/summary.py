@@ -52,11 +52,12 @@ def basis_note(basis: BasisFacts | None, *, note: str = "") -> HtmlBlock:
         A note where the segment stands on its own data, a warning where it does not.
     """
     if basis is None:
-        return callout(f"No model: {note}." if not note.endswith(".") else f"No model: {note}", kind="warning")
+        why = note.removesuffix(".") or "there is too little to estimate it from"
+        return callout(f"No model: {why}.", kind="warning")
     if not basis.reason:
         return prose("The estimates on this page rest on this segment's own loans.")
     return callout(
-        sentence_fallback(segment=basis.requested, parent=basis.used, reason=f"there are only {basis.reason}"),
+        sentence_fallback(segment=basis.requested, parent=basis.used, reason=f"there are {basis.reason}"),
         kind="warning",
     )
 
@@ -77,29 +78,36 @@ class CurveBasisFacts(Protocol):
         """Open episodes that a month needs."""
 
 
-def curve_basis_note(basis: CurveBasisFacts) -> HtmlBlock:
+def curve_basis_note(*bases: CurveBasisFacts) -> HtmlBlock:
     """Say on whose episodes the expected remainder rests, month by month.
 
     Parameters
     ----------
-    basis : object with requested, stretches and minimum_at_risk
-        As made with the curve.
+    *bases : object with requested, stretches and minimum_at_risk
+        As made with the curves: one for a segment, several for a parent or the book, which is the sum of its segments.
 
     Returns
     -------
     HtmlBlock
-        Plain where the segment stands on its own data throughout, a warning where it borrows.
+        Plain where a segment stands on its own data throughout, a warning where it borrows.
     """
-    last = basis.stretches[-1][2]
+    first = bases[0]
+    last = max(basis.stretches[-1][2] for basis in bases)
     end = f"Beyond month {last} nothing more is expected."
-    if [name for name, _, _ in basis.stretches] == [basis.requested]:
-        owner = "the whole book's" if basis.requested == WHOLE_BOOK else "this segment's own"
+    if len(bases) > 1:
+        own = sum(len(basis.stretches) == 1 for basis in bases)
+        return prose(
+            f"The numbers of this page are the sum of {len(bases)} segments, each with a curve of its own as long as "
+            f"{first.minimum_at_risk} of its loans were open, and its parents' after that; {own} need no parent. {end}"
+        )
+    if [name for name, _, _ in first.stretches] == [first.requested]:
+        owner = "the whole book's" if first.requested == WHOLE_BOOK else "this segment's own"
         return prose(f"What open loans still recover rests on {owner} loans, up to month {last}. {end}")
-    own = [f"months {a} to {b} on its own loans" for name, a, b in basis.stretches if name == basis.requested]
-    borrowed = [f"months {a} to {b} on {_where(name)}" for name, a, b in basis.stretches if name != basis.requested]
+    own_months = [f"months {a} to {b} on its own loans" for name, a, b in first.stretches if name == first.requested]
+    lent = [f"months {a} to {b} on {_where(name)}" for name, a, b in first.stretches if name != first.requested]
     return callout(
-        f"With fewer than {basis.minimum_at_risk} loans still open in a month, this segment borrows from its parents: "
-        f"what open loans still recover rests in {listed(own + borrowed)}. {end}",
+        f"With fewer than {first.minimum_at_risk} loans still open in a month, this segment borrows from its parents: "
+        f"what open loans still recover rests in {listed(own_months + lent)}. {end}",
         kind="warning",
     )
 
@@ -202,8 +210,10 @@ def summary_tiles(summary: Mapping[str, Any]) -> HtmlBlock:
 
 
 def sentence_checks(checks: pd.DataFrame) -> str:
-    """Say whether every control total agrees to the cent, or which do not."""
-    wrong = checks.loc[checks["difference"].abs() >= _HALF_A_CENT, "control"].tolist()
+    """Say whether every control total agrees to the cent, or which do not; one that is missing does not."""
+    if checks.empty:
+        return "No control total was compared."
+    wrong = checks.loc[~(checks["difference"].abs() < _HALF_A_CENT), "control"].tolist()
     if not wrong:
         return f"All {len(checks)} control totals agree to the cent."
     return f"{len(wrong)} of {len(checks)} control totals do not agree: {listed([w.lower() for w in wrong])}."
