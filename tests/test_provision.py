@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recoverykit.estimators.lgd import age_in_months
 from recoverykit.estimators.recovery_curve import RemainingRecovery
 from recoverykit.portfolio.money import exact_sum, to_cents
 from recoverykit.portfolio.provision import allowance
@@ -49,6 +50,16 @@ def test_of_the_running_month_only_the_days_to_come_count():
     f = 16 / 31
     assert row["expected_recovery_amount"] == round(1000 * ((1 - f) * 0.3 + 0.05) / (1 - 0.5 * f), 2)
     assert row["expected_recovery_amount"] == round(1000 * CURVE.total_after(1 + f), 2)
+
+
+@pytest.mark.parametrize(
+    ("default", "reporting", "months"),
+    [("2026-04-30", "2026-12-31", 8), ("2024-02-29", "2024-12-31", 10), ("2026-01-31", "2026-02-28", 1)],
+)
+def test_from_month_end_to_month_end_there_is_no_running_month(default, reporting, months):
+    frame = facilities(months_in_default=[months])
+    frame["default_date"] = pd.Timestamp(default)
+    assert age_in_months(frame, reporting).tolist() == [months]
 
 
 def test_no_more_is_expected_than_is_owed():

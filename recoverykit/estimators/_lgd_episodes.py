@@ -122,10 +122,16 @@ def age_in_months(frame: pd.DataFrame, reporting_date: pd.Timestamp | str | None
     ages = months.copy()
     for month in np.unique(months):
         rows = months == month
-        start = frame["default_date"][rows] + pd.DateOffset(months=int(month))
-        end = frame["default_date"][rows] + pd.DateOffset(months=int(month) + 1)
+        start = _months_later(frame["default_date"][rows], int(month))
+        end = _months_later(frame["default_date"][rows], int(month) + 1)
         ages[rows] += np.clip(((today - start) / (end - start)).to_numpy(dtype=float), 0.0, 1.0)
     return np.where(frame["outcome"] == Outcome.OPEN, ages, months)
+
+
+def _months_later(dates: pd.Series, months: int) -> pd.Series:
+    """Return the same day some months later; the end of a month stays an end of a month."""
+    later = dates + pd.DateOffset(months=months)
+    return later.where(~dates.dt.is_month_end, later + pd.offsets.MonthEnd(0))
 
 
 def _flags(lines: pd.DataFrame, column: str, default: BoolArray) -> BoolArray:

@@ -86,7 +86,9 @@ def provide(book: Book, *, minimum_at_risk: int = MINIMUM_AT_RISK) -> Provision:
     InsufficientDataError
         When the whole book has too few open episodes in its first month, or an open facility has no balance.
     """
-    cells = workout(book, PROVISION_POLICY).cells
+    # One central path has no use for single obligors, and each segment looks through all cells.
+    by_obligor = workout(book, PROVISION_POLICY).cells.drop(columns="obligor_id")
+    cells = by_obligor.groupby([*book.segment_by, "month"], as_index=False).sum()
     open_episodes = book.open_episodes
     labels = segment_labels(open_episodes, book.segment_by)
     parts = []

@@ -95,21 +95,33 @@ def curve_basis_note(*bases: CurveBasisFacts) -> HtmlBlock:
     last = max(basis.stretches[-1][2] for basis in bases)
     end = f"Beyond month {last} nothing more is expected."
     if len(bases) > 1:
-        own = sum(len(basis.stretches) == 1 for basis in bases)
+        own = sum(_is_own(basis) for basis in bases)
+        alone = f"{own} of them need{'s' if own == 1 else ''} no parent" if own else "all of them need one"
         return prose(
             f"The numbers of this page are the sum of {len(bases)} segments, each with a curve of its own as long as "
-            f"{first.minimum_at_risk} of its loans were open, and its parents' after that; {own} need no parent. {end}"
+            f"{first.minimum_at_risk} of its loans were open, and its parents' after that; {alone}. {end}"
         )
-    if [name for name, _, _ in first.stretches] == [first.requested]:
+    if _is_own(first):
         owner = "the whole book's" if first.requested == WHOLE_BOOK else "this segment's own"
         return prose(f"What open loans still recover rests on {owner} loans, up to month {last}. {end}")
-    own_months = [f"months {a} to {b} on its own loans" for name, a, b in first.stretches if name == first.requested]
-    lent = [f"months {a} to {b} on {_where(name)}" for name, a, b in first.stretches if name != first.requested]
+    rests = [
+        f"{_months(a, b)} on {'its own loans' if name == first.requested else _where(name)}"
+        for name, a, b in first.stretches
+    ]
     return callout(
         f"With fewer than {first.minimum_at_risk} loans still open in a month, this segment borrows from its parents: "
-        f"what open loans still recover rests in {listed(own_months + lent)}. {end}",
+        f"what open loans still recover rests in {listed(rests)}. {end}",
         kind="warning",
     )
+
+
+def _is_own(basis: CurveBasisFacts) -> bool:
+    """Whether a curve rests on the segment asked for throughout."""
+    return [name for name, _, _ in basis.stretches] == [basis.requested]
+
+
+def _months(first: int, last: int) -> str:
+    return f"month {first}" if first == last else f"months {first} to {last}"
 
 
 def _where(segment: str) -> str:
@@ -220,6 +232,7 @@ def sentence_checks(checks: pd.DataFrame) -> str:
 
 
 def _mean(losses: pd.DataFrame, value: str, weight: str) -> float:
+    """Return a weighted mean over the rows that weigh something; NaN where one of them is not known."""
     known = losses[losses[weight] > 0]
     n = known[weight].sum()
-    return float((known[value] * known[weight]).sum() / n) if n else float("nan")
+    return float((known[value] * known[weight]).sum(skipna=False) / n) if n else float("nan")
