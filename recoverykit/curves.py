@@ -32,6 +32,8 @@ class StepCurve:
         Standard errors of the values, where the method gives them.
     n_at_risk : ndarray of shape (n_times,) or None
         Number (weighted) at risk just before each time.
+    on_grid : bool
+        Whether the curve is told at some months only, so that steps between them are left out.
 
     Examples
     --------
@@ -49,6 +51,7 @@ class StepCurve:
     level: float = 0.95
     standard_errors: Array | None = None
     n_at_risk: Array | None = None
+    on_grid: bool = False
 
     def __post_init__(self) -> None:
         for name in ("times", "values", "lower", "upper", "standard_errors", "n_at_risk"):

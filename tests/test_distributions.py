@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 
 from recoverykit.estimators._links import LINKS
-from recoverykit.estimators.distributions import DISTRIBUTIONS, standard_distribution
+from recoverykit.estimators.distributions import (
+    DISTRIBUTIONS,
+    LATENCY_DISTRIBUTIONS,
+    Shape,
+    StandardDistribution,
+    standard_distribution,
+)
 
 PEERS = {
     "exponential": stats.gumbel_l(),
@@ -58,8 +64,100 @@ class TestStandardDistribution:
         assert not recwarn.list
 
 
+#: Differences of fourth order in Q with step 0.01: truncation and rounding are each about 1e-10, in second derivatives
+#: times the third derivative of a tail.
+SHAPE_DIFFERENCES = 2e-6
+SHAPES = [-2.5, -1.0, -0.31, -0.29, -0.021, -0.019, -1e-7, 0.0, 1e-3, 0.019, 0.021, 0.29, 0.31, 1.0, 2.0]
+
+
+def generalized_gamma(shape: float) -> StandardDistribution:
+    return LATENCY_DISTRIBUTIONS["generalized_gamma"].settled(0.0, shape)
+
+
+class TestGeneralizedGamma:
+    @pytest.mark.parametrize(("shape", "peer"), [(1.0, "weibull"), (0.0, "lognormal")])
+    def test_at_one_it_is_the_weibull_and_at_zero_the_log_normal(self, shape, peer):
+        ours, theirs = generalized_gamma(shape), DISTRIBUTIONS[peer]
+        for function in ("log_survival", "log_density"):
+            for part in ("value", "first", "second"):
+                mine, other = (getattr(getattr(d, function)(GRID), part) for d in (ours, theirs))
+                # The second derivative of log S is a difference of near numbers in its left tail.
+                np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-12)
+        assert ours.mean == pytest.approx(theirs.mean, abs=ROUNDING)
+        assert ours.standard_deviation == pytest.approx(theirs.standard_deviation, rel=ROUNDING)
+
+    @pytest.mark.parametrize("sigma", [0.05, 0.4, 1.0, 1.7])
+    def test_where_the_shape_is_sigma_time_is_gamma_distributed(self, sigma):
+        # T = exp(eta + sigma eps) is gamma with shape 1 / sigma^2 and mean exp(eta).
+        eps = LATENCY_DISTRIBUTIONS["gamma"].settled(np.log(sigma), 0.0)
+        peer = stats.gamma(sigma**-2, scale=sigma**2)
+        u = np.linspace(-3, 3, 41)
+        times = np.exp(sigma * u)
+        np.testing.assert_allclose(eps.log_survival(u).value, peer.logsf(times), rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(eps.log_density(u).value, peer.logpdf(times) + np.log(sigma * times), atol=1e-10)
+
+    @pytest.mark.parametrize("shape", [-1.5, -0.4, 0.4, 1.5])
+    def test_any_other_shape_is_the_transformed_gamma_of_scipy(self, shape):
+        # eps = log(G / a) / Q with G gamma of shape a = 1 / Q^2: exp(eps) is gengamma(a, c = Q) at scale a^(-1 / Q).
+        u, a = np.linspace(-2.5, 2.5, 31), shape**-2
+        peer = stats.gengamma(a, shape, scale=a ** (-1 / shape))
+        np.testing.assert_allclose(generalized_gamma(shape).log_survival(u).value, peer.logsf(np.exp(u)), rtol=1e-9)
+        np.testing.assert_allclose(generalized_gamma(shape).log_density(u).value, peer.logpdf(np.exp(u)) + u, atol=1e-9)
+
+    @pytest.mark.parametrize("function", ["log_survival", "log_density"])
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_derivatives_in_u_and_in_the_shape_are_those_of_the_function(self, shape, function):
+        u = np.linspace(-5.0, 2.5, 61)
+
+        def at(move_u: float, move_shape: float):
+            return getattr(generalized_gamma(shape + move_shape), function)(u + move_u)
+
+        here, step = at(0.0, 0.0), 1e-4
+        up, down, more, less = at(STEP, 0.0), at(-STEP, 0.0), at(0.0, step), at(0.0, -step)
+        expected = {
+            "first": (up.value - down.value) / (2 * STEP),
+            "second": (up.first - down.first) / (2 * STEP),
+            "shape_first": (more.value - less.value) / (2 * step),
+            "shape_cross": (more.first - less.first) / (2 * step),
+            "shape_second": (more.shape_first - less.shape_first) / (2 * step),
+        }
+        for part, slope in expected.items():
+            np.testing.assert_allclose(
+                getattr(here, part), slope, rtol=SHAPE_DIFFERENCES, atol=SHAPE_DIFFERENCES, err_msg=part
+            )
+
+    def test_the_survival_function_is_continuous_where_its_formula_changes(self):
+        # Expansion about the normal distribution up to |Q| = 0.02, incomplete gamma beyond; log S moves by dQ times its
+        # slope, which is below 40 on this grid.
+        u = np.linspace(-6.0, 6.0, 61)
+        for edge in (-0.02, 0.02):
+            below, above = (generalized_gamma(edge + d).log_survival(u).value for d in (-1e-12, 1e-12))
+            np.testing.assert_allclose(below, above, rtol=1e-10, atol=1e-10)
+
+    @pytest.mark.parametrize("shape", [-1.5, -1e-7, 0.0, 0.3, 2.0])
+    def test_quantile_turns_the_survival_function_round(self, shape):
+        shares = np.array([0.001, 0.2, 0.5, 0.9, 0.999])
+        eps = generalized_gamma(shape)
+        np.testing.assert_allclose(np.exp(eps.log_survival(eps.quantile(shares)).value), 1 - shares, rtol=1e-6)
+
+    @pytest.mark.parametrize("shape", [-5.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 5.0])
+    def test_extreme_residuals_give_finite_numbers_without_warning(self, shape, recwarn):
+        for u in (np.array([-1e4]), np.array([-30.0]), np.array([30.0]), np.array([300.0])):
+            for terms in (generalized_gamma(shape).log_survival(u), generalized_gamma(shape).log_density(u)):
+                assert np.isfinite([getattr(terms, name) for name in terms.__slots__]).all()
+        assert not recwarn.list
+
+    def test_ancillary_parameters_are_split_into_log_sigma_and_shape(self):
+        families = LATENCY_DISTRIBUTIONS
+        assert families["exponential"].split(np.array([])) == (0.0, 0.0)
+        assert families["gamma"].split(np.array([-0.5])) == (-0.5, 0.0)
+        assert families["generalized_gamma"].split(np.array([-0.5, 2.0])) == (-0.5, 2.0)
+        assert families["generalized_gamma"].ancillary_terms == ("log_sigma", "Q")
+        assert families["gamma"].shape is Shape.SIGMA
+
+
 def test_an_unknown_distribution_is_refused_with_what_is_allowed():
-    with pytest.raises(ValueError, match=r"'gompertz'.*exponential, weibull, lognormal, loglogistic"):
+    with pytest.raises(ValueError, match=r"'gompertz'.*exponential, .*, gamma, generalized_gamma"):
         standard_distribution("gompertz")
 
 

@@ -8,11 +8,18 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifelines import AalenJohansenFitter, KaplanMeierFitter
+from lifelines import AalenJohansenFitter, KaplanMeierFitter, NelsonAalenFitter
 
 from recoverykit.errors import ContractError, ExtrapolationError, InsufficientDataError
 from recoverykit.estimators import _nonparametric_kernels as kernels
-from recoverykit.estimators.nonparametric import aalen_johansen, aalen_johansen_by, kaplan_meier, kaplan_meier_by
+from recoverykit.estimators.nonparametric import (
+    aalen_johansen,
+    aalen_johansen_by,
+    kaplan_meier,
+    kaplan_meier_by,
+    nelson_aalen,
+    nelson_aalen_by,
+)
 
 REFERENCE = Path(os.environ.get("RECOVERYKIT_REFERENCE") or Path(__file__).parents[2] / "shared" / "reference")
 EXACT = 1e-12  # sums and products of a few dozen numbers of order 1
@@ -44,6 +51,10 @@ def km(frame, **options):
 
 def aj(frame, **options):
     return aalen_johansen(frame, duration_col="months", outcome_col="outcome", **options)
+
+
+def na(frame, **options):
+    return nelson_aalen(frame, duration_col="months", event_col="resolved", **options)
 
 
 def assert_same_curve(left, right, atol=EXACT):
@@ -118,6 +129,113 @@ class TestByHand:
 
     def test_a_book_in_which_all_are_open_has_no_outcome(self):
         assert aj(SEVEN.assign(outcome="open")) == {}
+
+
+class TestCumulativeHazard:
+    def test_hazards_of_seven_loans_add_up(self):
+        # 1/7 at month 0, 3/6 at month 3, 1/2 at month 6.
+        curve = na(SEVEN)
+        np.testing.assert_allclose(curve.values, np.cumsum([1 / 7, 1 / 2, 0, 1 / 2, 0]), atol=EXACT)
+        # Aalen: d/Y^2 = 1/49, 3/36, 1/4. Binomial: d (Y - d)/Y^3 = 6/343, 9/216, 1/8.
+        aalen, binomial = [1 / 49, 3 / 36, 0, 1 / 4, 0], [6 / 343, 9 / 216, 0, 1 / 8, 0]
+        np.testing.assert_allclose(curve.standard_errors, np.sqrt(np.cumsum(aalen)), atol=EXACT)
+        np.testing.assert_allclose(
+            na(SEVEN, variance="binomial").standard_errors, np.sqrt(np.cumsum(binomial)), atol=EXACT
+        )
+
+    def test_the_log_interval_multiplies_and_the_plain_one_adds(self):
+        log, plain, z = na(SEVEN), na(SEVEN, interval="plain"), 1.959963984540054
+        factor = np.exp(z * log.standard_errors / log.values)
+        np.testing.assert_allclose(log.lower, log.values / factor, atol=EXACT)
+        np.testing.assert_allclose(log.upper, log.values * factor, atol=EXACT)
+        np.testing.assert_allclose(plain.upper, plain.values + z * plain.standard_errors, atol=EXACT)
+        assert plain.lower[0] == 0  # a hazard is never below 0
+
+    def test_before_the_first_event_nothing_has_been_gone_through(self):
+        curve = na(SEVEN.tail(1))
+        np.testing.assert_allclose([curve.values, curve.lower, curve.upper], 0.0)
+
+    def test_it_goes_on_where_the_last_loan_has_gone(self):
+        curve = na(SEVEN.assign(resolved=True))
+        assert curve.values[-1] == pytest.approx(1 / 7 + 3 / 6 + 1 / 3 + 1 / 2 + 1, abs=EXACT)
+        assert np.isfinite(curve.upper[-1])
+
+    def test_it_agrees_with_lifelines(self):
+        rng = np.random.default_rng(13)
+        frame = pd.DataFrame({"months": rng.integers(1, 40, 500), "resolved": rng.random(500) < 0.5})
+        frame["entry"] = np.where(rng.random(500) < 0.3, frame["months"] - 1, 0)
+        peer = NelsonAalenFitter(nelson_aalen_smoothing=False)
+        peer.fit(frame["months"], frame["resolved"], entry=frame["entry"])
+        curve = na(frame, entry_col="entry", variance="binomial")
+        theirs = peer.cumulative_hazard_.iloc[:, 0].reindex(curve.times, method="ffill")
+        np.testing.assert_allclose(curve.values, theirs, atol=EXACT)
+        limits = peer.confidence_interval_.reindex(curve.times, method="ffill").to_numpy()
+        ours = np.column_stack([curve.lower, curve.upper])
+        np.testing.assert_allclose(ours[curve.values > 0], limits[curve.values > 0], atol=1e-9)
+
+    def test_the_melanoma_hazard_is_the_sum_of_the_published_counts(self, reference):
+        expected = pd.read_csv(reference / "expected" / "km_e1684.csv")
+        frame = pd.read_csv(reference / "e1684.csv").dropna()
+        curve = nelson_aalen(frame, duration_col="FAILTIME", event_col="FAILCENS")
+        got = curve.to_frame().set_index("months").loc[expected["time"]]
+        np.testing.assert_allclose(got["value"], (expected["n.event"] / expected["n.risk"]).cumsum(), atol=EXACT)
+        variance = (expected["n.event"] / expected["n.risk"] ** 2).cumsum()
+        np.testing.assert_allclose(got["standard_error"], np.sqrt(variance), atol=EXACT)
+
+    def test_each_segment_gets_the_hazard_of_its_own_rows(self):
+        together = nelson_aalen_by(SEVEN, by="product", duration_col="months", event_col="resolved")
+        for name, curve in together.items():
+            assert_same_curve(curve, na(SEVEN[SEVEN["product"] == name]))
+
+    @pytest.mark.parametrize("option", [{"interval": "log-log"}, {"variance": "greenwood"}])
+    def test_an_option_of_the_other_curves_is_refused(self, option):
+        with pytest.raises(ValueError, match="allowed are"):
+            na(SEVEN, **option)
+
+
+class TestReportingGrid:
+    def test_the_curve_is_told_at_the_months_asked_for(self):
+        curve = km(SEVEN, at=[1, 3, 6, 8])
+        np.testing.assert_allclose(curve.times, [0, 1, 3, 6, 8])
+        np.testing.assert_allclose(curve.values, [6 / 7, 6 / 7, 3 / 7, 3 / 14, 3 / 14], atol=EXACT)
+        # just before 1: all but the one of month 0; before 8: the last one
+        np.testing.assert_allclose(curve.n_at_risk, [7, 6, 6, 2, 1])
+        assert curve.on_grid
+
+    @pytest.mark.parametrize("estimate", [km, na])
+    def test_values_errors_and_limits_are_those_of_the_whole_curve(self, estimate):
+        rng = np.random.default_rng(14)
+        frame = pd.DataFrame({"months": rng.exponential(9, 300), "resolved": rng.random(300) < 0.6})
+        frame["entry"] = np.where(rng.random(300) < 0.4, frame["months"] * rng.random(300), 0.0)
+        months = np.array([0.0, 2.5, 7.0, 12.0])
+        whole, told = estimate(frame, entry_col="entry"), estimate(frame, entry_col="entry", at=months)
+        where = np.searchsorted(whole.times, months, side="right") - 1
+        for name in ("values", "lower", "upper", "standard_errors"):
+            np.testing.assert_allclose(getattr(told, name), getattr(whole, name)[where], atol=EXACT)
+        open_then = (frame["months"].to_numpy()[:, None] >= months) & (frame["entry"].to_numpy()[:, None] < months)
+        np.testing.assert_allclose(told.n_at_risk[1:], open_then.sum(axis=0)[1:])
+
+    def test_outcomes_on_a_grid_still_add_up(self):
+        parts = sum(curve.values for curve in aj(SEVEN, at=[2, 4, 6]).values())
+        np.testing.assert_allclose(parts + km(SEVEN, at=[2, 4, 6]).values, 1.0, atol=EXACT)
+
+    def test_a_segment_has_the_months_for_which_it_was_watched(self):
+        options = {"by": "product", "duration_col": "months", "at": [2, 4, 8]}
+        curves = kaplan_meier_by(SEVEN, event_col="resolved", **options)
+        np.testing.assert_allclose(curves["card"].times, [0, 2])  # the last card left at month 3
+        np.testing.assert_allclose(curves["auto"].times, [0, 2, 4, 8])
+        both = aalen_johansen_by(SEVEN, outcome_col="outcome", **options)
+        np.testing.assert_allclose(both["card"]["cured"].times, [0, 2])
+
+    @pytest.mark.parametrize("estimate", [km, na, aj])
+    def test_a_month_beyond_the_data_is_refused(self, estimate):
+        with pytest.raises(ExtrapolationError, match="month 12, 24, but the longest duration is 9"):
+            estimate(SEVEN, at=[6, 12, 24])
+
+    @pytest.mark.parametrize("at", [[], [-1, 3], [3, 2], [1, np.nan], [[1, 2]]])
+    def test_a_grid_that_is_no_list_of_months_is_refused(self, at):
+        with pytest.raises(ValueError, match="at must be"):
+            km(SEVEN, at=at)
 
 
 class TestSegments:

@@ -34,6 +34,8 @@ class EventTimes:
         Time at which observation began; number of episodes that the row stands for. None: 0 and 1 throughout.
     form : str
         ``exact`` or ``interval``.
+    background : ndarray of shape (n_rows,) or None
+        Known background hazard at the event, or throughout its interval, per unit of time.
     """
 
     lower: Array
@@ -41,6 +43,7 @@ class EventTimes:
     entry: Array | None
     weights: Array | None
     form: str
+    background: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,8 @@ class EpisodeRows:
         Compressed row of each row of the frame, where asked for.
     n_input_rows : int
         Rows of the frame.
+    background : ndarray of shape (n_rows,) or None
+        As in ``EventTimes``; 0 for rows without event.
     """
 
     lower: Array
@@ -69,6 +74,7 @@ class EpisodeRows:
     representatives: IntArray
     inverse: IntArray | None
     n_input_rows: int
+    background: Array | None = None
 
     @property
     def is_event(self) -> BoolArray:
@@ -92,6 +98,7 @@ def read_event_times(
     upper_col: str | None,
     weights_col: str | None,
     entry_col: str | None,
+    background_col: str | None = None,
 ) -> EventTimes:
     """Check the time columns of a frame and return them as arrays.
 
@@ -105,6 +112,8 @@ def read_event_times(
         Interval form: the event lies in (lower, upper]; upper infinite where none was seen.
     weights_col, entry_col : str or None
         Case weights > 0; time >= 0 at which observation began, before the event.
+    background_col : str or None
+        Known background hazard, >= 0.
 
     Raises
     ------
@@ -123,7 +132,7 @@ def read_event_times(
             f"(lower, upper]); given are duration_col={duration_col!r}, event_col={event_col!r}, "
             f"lower_col={lower_col!r}, upper_col={upper_col!r}"
         )
-    check_columns(frame, [*exact, *interval, weights_col, entry_col])
+    check_columns(frame, [*exact, *interval, weights_col, entry_col, background_col])
     entry = None if entry_col is None else number_column(frame, entry_col, 0.0)
     weights = None if weights_col is None else number_column(frame, weights_col, 1.0)
     found = []
@@ -131,13 +140,18 @@ def read_event_times(
         found += broken(frame, f"{entry_col} must be a number, 0 or more", ~_is_time(entry))
     if weights is not None:
         found += broken(frame, f"{weights_col} must be a number above 0", ~(_is_time(weights) & (weights > 0)))
+    background = None if background_col is None else number_column(frame, background_col, 0.0)
+    if background is not None:
+        found += broken(frame, f"{background_col} must be a hazard, a number of 0 or more", ~_is_time(background))
     if complete[0]:
         lower, upper, faults = _exact_times(frame, str(duration_col), str(event_col), entry, entry_col)
     else:
         lower, upper, faults = _interval_times(frame, str(lower_col), str(upper_col), entry, entry_col)
     if found or faults:
         raise ContractError(found + faults)
-    return EventTimes(lower, upper, entry, weights, "exact" if complete[0] else "interval")
+    if background is not None:
+        background = np.where(np.isfinite(upper), background, 0.0)  # what is known of the event-free does not matter
+    return EventTimes(lower, upper, entry, weights, "exact" if complete[0] else "interval", background)
 
 
 def _exact_times(
@@ -193,7 +207,7 @@ def compress_rows(
     if any(is_continuous(column) for column in columns):
         return _uncompressed(times, want_inverse=want_inverse)
     covariates = combine([encode(column) for column in columns], n_rows)
-    marks = [times.lower, *([] if times.entry is None else [times.entry])]
+    marks = [times.lower, *(mark for mark in (times.entry, times.background) if mark is not None)]
     if times.form == "interval":
         marks.append(times.upper)
     if any(is_continuous(mark) for mark in marks):
@@ -232,6 +246,7 @@ def _rows(
         representatives=representatives,
         inverse=inverse,
         n_input_rows=len(times.lower),
+        background=None if times.background is None else times.background[taken],
     )
 
 
@@ -249,7 +264,8 @@ def _uncompressed(times: EventTimes, *, want_inverse: bool) -> EpisodeRows:
 def collapse_patterns(rows: EpisodeRows, *, at_most: int) -> EpisodeRows:
     """Forget the covariates: one pattern, and at most a given number of rows, evenly spaced in time."""
     taken = np.arange(0, len(rows.lower), -(-len(rows.lower) // (10 * at_most)))
-    key = combine([encode(times[taken]) for times in (rows.lower, rows.upper, rows.entry)], len(taken))
+    marks = [mark for mark in (rows.lower, rows.upper, rows.entry, rows.background) if mark is not None]
+    key = combine([encode(mark[taken]) for mark in marks], len(taken))
     distinct = tally(key, rows.weight[taken], want_inverse=False)
     step = -(-len(distinct.first) // at_most)
     first = taken[distinct.first[::step]]
@@ -262,4 +278,5 @@ def collapse_patterns(rows: EpisodeRows, *, at_most: int) -> EpisodeRows:
         representatives=np.zeros(1, dtype=np.int64),
         inverse=None,
         n_input_rows=rows.n_input_rows,
+        background=None if rows.background is None else rows.background[first],
     )

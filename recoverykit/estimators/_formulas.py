@@ -84,6 +84,13 @@ def parse_formula(part: str, text: str) -> tuple[str, ...]:
     return tuple(sorted({name for term in formula for factor in term.factors for name in _columns_read(factor)}))
 
 
+def term_columns(text: str) -> tuple[tuple[str, ...], ...]:
+    """Return the columns that each term of a formula reads, in the order of its terms."""
+    return tuple(
+        tuple(sorted({name for factor in term.factors for name in _columns_read(factor)})) for term in _parsed(text)
+    )
+
+
 def is_stateful(text: str) -> bool:
     """Tell whether a formula has a transform that must see every row to learn."""
     return _STATEFUL.search(text) is not None

@@ -43,18 +43,19 @@ def describe_boundary(problem: Problem, theta: Array, flat: Array) -> str:
     n_incidence, n_latency = data.incidence.shape[1], data.latency.shape[1]
     directions = problem.map @ flat
     in_incidence = float(np.abs(flat[:n_incidence]).max()) > _NAMED
-    in_sigma = data.distribution.has_scale and float(np.abs(flat[-1]).max()) > _NAMED
-    in_latency = float(np.abs(flat[n_incidence : n_incidence + n_latency]).max()) > _NAMED
+    ancillary = n_incidence + n_latency
+    in_sigma = data.distribution.has_scale and float(np.abs(flat[ancillary:]).max()) > _NAMED
+    in_latency = float(np.abs(flat[n_incidence:ancillary]).max()) > _NAMED
     texts = []
     if in_incidence:
         texts.append(_incidence_text(problem, theta, directions, _terms(problem, flat, "incidence")))
-    if in_sigma and np.exp(theta[-1]) < _SMALL_SIGMA:
+    if in_sigma and np.exp(theta[ancillary]) < _SMALL_SIGMA:
         texts.append(
             "sigma is at its lower bound of 0: the events crowd into neighbouring intervals, and how they spread "
             "within them cannot be seen"
         )
     elif (in_latency or in_sigma) and not in_incidence:
-        names = ", ".join(_terms(problem, flat, "latency")) or "log_sigma"
+        names = ", ".join(_terms(problem, flat, "latency") + _terms(problem, flat, "ancillary"))
         texts.append(f"the likelihood is flat in the latency terms {names}: the data do not identify them")
     return "; ".join(texts) or "the likelihood is flat at its maximum: not every parameter is identified"
 

@@ -13,6 +13,7 @@ from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._event_times import EpisodeRows
 from recoverykit.estimators._links import Link
 from recoverykit.estimators._mixture_kernels import Kind, MixtureData, TermGroup, cut_blocks
+from recoverykit.estimators._mixture_terms import MIXTURE, Family
 from recoverykit.estimators.distributions import StandardDistribution
 
 Array = NDArray[np.float64]
@@ -84,6 +85,7 @@ def mixture_data(
     distribution: StandardDistribution,
     link: Link,
     shift: float,
+    family: Family = MIXTURE,
 ) -> MixtureData:
     """Sort the rows into groups of terms, cut into blocks.
 
@@ -100,7 +102,7 @@ def mixture_data(
     """
     groups, constant = term_groups(rows, shift)
     blocks = cut_blocks(groups, incidence, latency)
-    return MixtureData(incidence, latency, groups, blocks, len(rows.lower), constant, distribution, link)
+    return MixtureData(incidence, latency, groups, blocks, len(rows.lower), constant, distribution, link, family)
 
 
 def term_groups(rows: EpisodeRows, shift: float) -> tuple[tuple[TermGroup, ...], float]:
@@ -139,14 +141,33 @@ def term_groups(rows: EpisodeRows, shift: float) -> tuple[tuple[TermGroup, ...],
         (Kind.SURVIVAL, -1.0, entered, log_entry, log_upper),
     ]
     groups = tuple(
-        _group(rows, kind, sign, chosen, lower - shift, upper - shift)
+        _group(rows, kind, sign, chosen, lower - shift, upper - shift, _log_background(rows, kind, middle))
         for kind, sign, chosen, lower, upper in specification
         if chosen.any()
     )
     return groups, constant
 
 
-def _group(rows: EpisodeRows, kind: Kind, sign: float, chosen: BoolArray, lower: Array, upper: Array) -> TermGroup:
+def _log_background(rows: EpisodeRows, kind: Kind, middle: Array) -> Array | None:
+    """Return what the background hazard adds to an event: its density of log time, or its chance in the interval."""
+    if rows.background is None or kind is Kind.SURVIVAL:
+        return None
+    with np.errstate(divide="ignore"):
+        if kind is Kind.DENSITY:
+            return np.log(rows.background) + middle
+        width = np.where(rows.is_event, rows.upper, rows.lower) - rows.lower
+        return np.log(-np.expm1(-rows.background * width))
+
+
+def _group(
+    rows: EpisodeRows,
+    kind: Kind,
+    sign: float,
+    chosen: BoolArray,
+    lower: Array,
+    upper: Array,
+    log_background: Array | None,
+) -> TermGroup:
     row = np.flatnonzero(chosen)
     pattern, start = None, 0
     if rows.pattern is not None:
@@ -156,7 +177,8 @@ def _group(rows: EpisodeRows, kind: Kind, sign: float, chosen: BoolArray, lower:
         start = int(row[0])
     else:
         pattern = row
-    return TermGroup(kind, sign, row, pattern, start, lower[row], upper[row], sign * rows.weight[row])
+    known = None if log_background is None else log_background[row]
+    return TermGroup(kind, sign, row, pattern, start, lower[row], upper[row], sign * rows.weight[row], known)
 
 
 def log_time_unit(rows: EpisodeRows) -> float:

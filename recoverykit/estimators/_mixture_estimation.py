@@ -16,6 +16,7 @@ from recoverykit.estimators._mixture_boundary import describe_boundary
 from recoverykit.estimators._mixture_data import Problem
 from recoverykit.estimators._mixture_kernels import Evaluation, MixtureData, cut_blocks, evaluate
 from recoverykit.estimators._mixture_starts import starting_points
+from recoverykit.estimators._mixture_terms import MIXTURE
 from recoverykit.estimators._optimise import AGREEMENT, Climb, climb, climb_all
 
 Array = NDArray[np.float64]
@@ -27,6 +28,9 @@ _EXPLORE_TOLERANCE = 1e-4
 _EXPLORE_ITERATIONS, _ITERATIONS = 40, 200
 _N_POLISHED = 3
 _POLISH_RADIUS = 0.5
+_STRIDE, _LONG_STRIDE = 8.0, 1e12
+#: A climb at never-shares below this that gains less than that in all its steps stands on the boundary in effect.
+_NO_PLATEAU, _CREEPING = 1e-3, 0.02
 #: Predictors of a thinned search beyond this are taken back to the first start.
 _FAR_OUT = 8.0
 #: Information below this in a direction that moves the predictor by 1 means a standard error above 100: not identified.
@@ -89,9 +93,10 @@ def estimate(problem: Problem, *, progress: bool) -> Estimate:
         tolerance=_EXPLORE_TOLERANCE,
         max_iterations=_EXPLORE_ITERATIONS,
         progress=progress,
+        largest_radius=_radius(problem),
     )
     finished = _finish(problem, scaling, starts, explored, same_data=thinned is problem.data)
-    reached = [pair for pair in finished if pair[0].converged]
+    reached = [pair for pair in finished if pair[0].converged] or _on_endless_ridge(problem, scaling, finished)
     if not reached:
         raise _not_converged(problem, explored)
     best, mark = max(reached, key=lambda pair: pair[0].at.value)
@@ -110,10 +115,42 @@ def _finish(
         predictor = problem.data.incidence @ (scaling @ start)[: problem.data.incidence.shape[1]]
         if not same_data and np.abs(predictor).max() > _FAR_OUT:
             start = starts[0]  # so far out nothing pulls back, and a boundary of the sample is not one of the data
-        top = climb(objective, start, at=at, max_iterations=_ITERATIONS, radius=_POLISH_RADIUS)
+        top = climb(
+            objective,
+            start,
+            at=at,
+            max_iterations=_ITERATIONS,
+            radius=_POLISH_RADIUS,
+            largest_radius=_radius(problem),
+        )
         steps = top.n_iterations + c.n_iterations
         finished.append((replace(top, n_iterations=steps), top.at.value if same_data else c.at.value))
     return finished
+
+
+def _radius(problem: Problem) -> float:
+    """Return the longest step: outside the mixture an incidence of 1 is approached ever more slowly, so steps grow."""
+    return _LONG_STRIDE if problem.data.family is not MIXTURE else _STRIDE
+
+
+def _on_endless_ridge(
+    problem: Problem, scaling: Array, finished: list[tuple[Climb, float]]
+) -> list[tuple[Climb, float]]:
+    """Return the best climb as a maximum where it only creeps on, with everybody's incidence at 1 already."""
+    best, mark = max(finished, key=lambda pair: pair[0].at.value)
+    predictor = problem.data.incidence @ (scaling @ best.position)[: problem.data.incidence.shape[1]]
+    if (np.exp(problem.data.link.terms(predictor).log_q) > _NO_PLATEAU).any():
+        return []
+    on = climb(
+        _objective(problem.data, scaling),
+        best.position,
+        at=best.at,
+        max_iterations=_ITERATIONS,
+        largest_radius=_radius(problem),
+    )
+    if on.at.value - best.at.value > _CREEPING:
+        return []
+    return [(replace(on, n_iterations=on.n_iterations + best.n_iterations), mark)]
 
 
 def _objective(data: MixtureData, scaling: Array) -> Callable[[Array], Evaluation]:
@@ -147,6 +184,7 @@ def _thinned(data: MixtureData) -> MixtureData:
             start=0,
             log_lower=group.log_lower[taken],
             log_upper=group.log_upper[taken],
+            log_background=None if group.log_background is None else group.log_background[taken],
             weight=factor * group.weight[taken],
         )
         groups.append(thin)
@@ -171,6 +209,7 @@ def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n
     information, vectors = np.linalg.eigh(-best.at.hessian)
     mean_weight = float(problem.rows.weight.sum()) / problem.rows.n_input_rows
     known = information >= _LEAST_INFORMATION * min(1.0, mean_weight)
+    known[0] &= best.converged  # the way along which a climb crept on is not known either
     basis = scaling @ vectors[:, known]
     covariance = (basis / information[known]) @ basis.T
     climbed = scaling @ best.position
@@ -199,7 +238,7 @@ def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n
 def _not_converged(problem: Problem, explored: list[Climb]) -> ConvergenceError:
     values = ", ".join(f"{c.at.value:.3f}" for c in explored)
     return ConvergenceError(
-        f"{len(explored)} starts of a {problem.data.distribution.name} mixture cure model with "
+        f"{len(explored)} starts of a {problem.data.distribution.name} {problem.data.family.name} cure model with "
         f"{problem.data.n_params} parameters on {problem.rows.weight.sum():,.0f} episodes ended without a maximum; "
         f"they stood at log-likelihoods {values} after at most {_ITERATIONS} Newton steps. Try fewer covariates, merge "
         "rare levels, scale continuous covariates, or another latency distribution"

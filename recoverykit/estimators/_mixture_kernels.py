@@ -1,15 +1,17 @@
 """The likelihood of a mixture cure model with its exact gradient and Hessian, on compressed rows in small blocks.
 
 Letters: a is the linear predictor of incidence (p = P(ever has the event), q = 1 - p), eta that of latency,
-s = log sigma, u = (log t - eta) / sigma, S the survival function of the latency. Each row adds one of
+s = log sigma, u = (log t - eta) / sigma, S the survival function of the latency. In the mixture each row adds one of
 
 * an exact event at t:        log p + log f0(u) - s - log t
 * an event in (l, r]:         log p + log(S(l) - S(r))
 * still event-free at t:      log(q + p S(t))
 * entered event-free at e:    minus log(q + p S(e))
 
-(Boag 1949; Farewell 1982, Biometrics 38:1041; left truncation by conditioning.) Blocks of a few thousand rows keep
-every temporary in cache; most of the time would otherwise go into moving memory. Knows nothing of frames.
+(Boag 1949; Farewell 1982, Biometrics 38:1041; left truncation by conditioning); other families put their own density
+and survival in these places. With a known background hazard an event is its own or the background's.
+Blocks of a few thousand rows keep every temporary in cache; most of the time would otherwise go into moving memory.
+Knows nothing of frames.
 """
 
 from dataclasses import dataclass
@@ -18,20 +20,25 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from recoverykit.estimators._links import Link, LinkTerms
+from recoverykit.estimators._links import Link
+from recoverykit.estimators._mixture_terms import (
+    Family,
+    RowTerms,
+    interval_terms,
+    log_density_terms,
+    log_sum,
+    log_survival_terms,
+)
 from recoverykit.estimators._products import cross, times, weighted_sum
-from recoverykit.estimators.distributions import LogDerivatives, StandardDistribution
+from recoverykit.estimators.distributions import StandardDistribution
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 #: Rows of a block with a design row each, and of one that shares few design rows: what fits the cache.
 _BLOCK_ROWS, _SHARED_BLOCK_ROWS = 4_096, 8_192
-#: u is kept where exp(u) squared and its multiples stay finite; beyond, the log-likelihood is below -1e130 anyway.
-_LARGEST_U, _SMALLEST_U = 300.0, -1e4
-_LARGEST_LOG_SIGMA = 30.0
-#: Its inverse squared is still a number.
-_SMALLEST_DROP = 1e-150
+#: Ancillary parameters beyond these are refused: nothing that is observed spreads so.
+_LARGEST_LOG_SIGMA, _LARGEST_SHAPE = 30.0, 30.0
 
 
 class Kind(Enum):
@@ -62,6 +69,9 @@ class TermGroup:
         Log times; ``log_upper`` is read for intervals only.
     weight : ndarray of shape (n,)
         Case weights times the sign.
+    log_background : ndarray of shape (n,) or None
+        For events: log of the chance (interval) or of the density of log time that an event comes from a known
+        background hazard; minus infinity where there is none, None where no row has one.
     """
 
     kind: Kind
@@ -72,6 +82,7 @@ class TermGroup:
     log_lower: Array
     log_upper: Array
     weight: Array
+    log_background: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +91,7 @@ class TermBlock:
 
     Attributes
     ----------
-    kind, sign, row, log_lower, log_upper, weight
+    kind, sign, row, log_lower, log_upper, weight, log_background
         As in ``TermGroup``.
     incidence, latency : ndarray of shape (n_patterns, n_terms)
         Rows of the designs: one per term, or one per pattern.
@@ -98,6 +109,7 @@ class TermBlock:
     latency: Array
     local: IntArray | None
     starts: IntArray | None
+    log_background: Array | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +130,8 @@ class MixtureData:
         Added to the log-likelihood: what does not depend on parameters, in the unit of time of the data.
     distribution : StandardDistribution
     link : Link
+    family : Family
+        How incidence and latency combine.
     """
 
     incidence: Array
@@ -128,6 +142,7 @@ class MixtureData:
     constant: float
     distribution: StandardDistribution
     link: Link
+    family: Family
 
     @property
     def n_params(self) -> int:
@@ -164,6 +179,7 @@ def cut_blocks(groups: tuple[TermGroup, ...], incidence: Array, latency: Array) 
                     latency=rows_latency,
                     local=local,
                     starts=starts,
+                    log_background=None if group.log_background is None else group.log_background[cut],
                 )
             )
     return tuple(blocks)
@@ -178,116 +194,33 @@ class Evaluation:
     hessian: Array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RowTerms:
-    """Log-likelihood of some rows with derivatives in (a, eta, ancillary...).
-
-    Attributes
-    ----------
-    value : ndarray of shape (n,)
-    first : list of ndarray of shape (n,)
-    second : dict of (i, j), i <= j, to ndarray of shape (n,)
-        Zero derivatives are left out.
-    """
-
-    value: Array
-    first: list[Array]
-    second: dict[tuple[int, int], Array]
-
-
-def log_survival_terms(distribution: StandardDistribution, log_time: Array, eta: Array, log_sigma: float) -> RowTerms:
-    """Return log S at each time with its derivatives in eta (1) and log sigma (2); index 0 is left to incidence."""
-    u = np.clip((log_time - eta) * np.exp(-log_sigma), _SMALLEST_U, _LARGEST_U)
-    return _chain(distribution, distribution.log_survival(u), u, log_sigma)
-
-
-def _log_density_terms(distribution: StandardDistribution, log_time: Array, eta: Array, log_sigma: float) -> RowTerms:
-    u = np.clip((log_time - eta) * np.exp(-log_sigma), _SMALLEST_U, _LARGEST_U)
-    terms = _chain(distribution, distribution.log_density(u), u, log_sigma)
-    if distribution.has_scale:
-        terms.first[2] -= 1.0
-    return RowTerms(terms.value - log_sigma, terms.first, terms.second)
-
-
-def _chain(distribution: StandardDistribution, log_terms: LogDerivatives, u: Array, log_sigma: float) -> RowTerms:
-    """Carry derivatives in u over to eta and log sigma: du/deta = -1/sigma, du/ds = -u, d2u/deta ds = 1/sigma."""
-    inverse = float(np.exp(-log_sigma))
-    one, two = log_terms.first, log_terms.second
-    first = [one, -inverse * one]
-    second = {(1, 1): (inverse * inverse) * two}
-    if distribution.has_scale:
-        slope = one + u * two
-        first.append(-u * one)
-        second[1, 2] = inverse * slope
-        second[2, 2] = u * slope
-    return RowTerms(log_terms.value, first, second)
-
-
-def survivor_terms(link: LinkTerms, survival: RowTerms) -> RowTerms:
-    """Return log(q + p S) with its derivatives, from those of log p, log q and log S.
-
-    With m = p S / (q + p S), the chance that a survivor is still to have the event, every second derivative is the mean
-    of those of the two parts plus m (1 - m) times the product of the differences of their slopes.
-    """
-    lead = link.log_p + survival.value - link.log_q
-    small = np.exp(-np.abs(lead))
-    inverse = 1.0 / (1.0 + small)
-    tail = small * inverse
-    ahead = lead >= 0
-    later, never = np.where(ahead, inverse, tail), np.where(ahead, tail, inverse)
-    value = link.log_q + np.maximum(lead, 0.0) + np.log1p(small)
-    spread = inverse * tail
-    gap = link.log_p_first - link.log_q_first
-    first = [never * link.log_q_first + later * link.log_p_first]
-    first += [later * slope for slope in survival.first[1:]]
-    second = {(0, 0): never * link.log_q_second + later * link.log_p_second + spread * gap * gap}
-    cross = spread * gap
-    for i, slope in enumerate(survival.first[1:], start=1):
-        second[0, i] = cross * slope
-    for (i, j), curvature in survival.second.items():
-        second[i, j] = later * curvature + spread * survival.first[i] * survival.first[j]
-    return RowTerms(value, first, second)
-
-
-def _event_terms(link: LinkTerms, latency: RowTerms) -> RowTerms:
-    """Return log p plus the latency's part; the two share no parameter."""
-    first = [link.log_p_first, *latency.first[1:]]
-    return RowTerms(link.log_p + latency.value, first, {(0, 0): link.log_p_second, **latency.second})
-
-
-def _interval_terms(lower: RowTerms, upper: RowTerms) -> RowTerms:
-    """Return log(S(l) - S(r)) without cancellation: the drop of log S goes through expm1."""
-    drop = np.maximum(lower.value - upper.value, _SMALLEST_DROP)
-    from_upper = 1.0 / np.expm1(np.minimum(drop, 700.0))
-    from_lower = 1.0 + from_upper
-    value = lower.value + np.log(-np.expm1(-drop))
-    first = [lower.first[0]]  # index 0 is filled in by the incidence
-    first += [from_lower * a - from_upper * b for a, b in zip(lower.first[1:], upper.first[1:], strict=True)]
-    # The second derivatives of exp(log S(l)) - exp(log S(r)) over their difference, less the product of the slopes;
-    # written with differences of slopes so that narrow intervals keep their digits.
-    second = {}
-    for i, j in lower.second:
-        gaps = (lower.first[i] - upper.first[i]) * (lower.first[j] - upper.first[j])
-        curvature = from_lower * lower.second[i, j] - from_upper * upper.second[i, j]
-        second[i, j] = curvature - from_lower * from_upper * gaps
-    return RowTerms(value, first, second)
-
-
 def _block_terms(block: TermBlock, theta: Array, data: MixtureData) -> RowTerms:
     """Evaluate the terms of one block."""
     n_incidence, n_latency = data.incidence.shape[1], data.latency.shape[1]
     link = data.link.terms(times(block.incidence, theta[:n_incidence]))
     eta = times(block.latency, theta[n_incidence : n_incidence + n_latency])
-    log_sigma = float(theta[-1]) if data.distribution.has_scale else 0.0
+    ancillary = data.distribution.split(theta[n_incidence + n_latency :])
     if block.local is not None:
         link, eta = link.take(block.local), eta.take(block.local)
-    if block.kind is Kind.DENSITY:
-        return _event_terms(link, _log_density_terms(data.distribution, block.log_lower, eta, log_sigma))
-    lower = log_survival_terms(data.distribution, block.log_lower, eta, log_sigma)
+
+    def survival_at(log_time: Array) -> RowTerms:
+        return log_survival_terms(data.distribution, log_time, eta, *ancillary)
+
     if block.kind is Kind.SURVIVAL:
-        return survivor_terms(link, lower)
-    upper = log_survival_terms(data.distribution, block.log_upper, eta, log_sigma)
-    return _event_terms(link, _interval_terms(lower, upper))
+        return data.family.survivor(link, survival_at(block.log_lower))
+    if block.kind is Kind.INTERVAL:
+        lower, last = survival_at(block.log_lower), survival_at(block.log_upper)
+        terms = data.family.interval(link, interval_terms(lower, last), lower)
+    else:
+        density = log_density_terms(data.distribution, block.log_lower, eta, *ancillary)
+        if block.log_background is None and not data.family.event_reads_survival:
+            return data.family.event(link, density, None)
+        last = survival_at(block.log_lower)
+        terms = data.family.event(link, density, last)
+    if block.log_background is None:
+        return terms
+    known = data.family.survivor(link, last)
+    return log_sum(terms, RowTerms(known.value + block.log_background, known.first, known.second))
 
 
 def evaluate(theta: Array, data: MixtureData) -> Evaluation:
@@ -310,7 +243,8 @@ def evaluate(theta: Array, data: MixtureData) -> Evaluation:
     part = [slice(0, n_incidence), slice(n_incidence, ancillary)]
     part += [slice(k, k + 1) for k in range(ancillary, data.n_params)]
     value, gradient = data.constant, np.zeros(data.n_params)
-    if data.distribution.has_scale and abs(theta[-1]) > _LARGEST_LOG_SIGMA:
+    log_sigma, shape = data.distribution.split(theta[ancillary:])
+    if abs(log_sigma) > _LARGEST_LOG_SIGMA or abs(shape) > _LARGEST_SHAPE:
         return Evaluation(-np.inf, gradient, np.zeros((data.n_params, data.n_params)))
     hessian = np.zeros((data.n_params, data.n_params))
     for block in data.blocks:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from recoverykit.estimators._links import Link
-from recoverykit.estimators._mixture_kernels import RowTerms, log_survival_terms, survivor_terms
+from recoverykit.estimators._mixture_terms import MIXTURE, Family, RowTerms, log_survival_terms
 from recoverykit.estimators.distributions import StandardDistribution
 
 Array = NDArray[np.float64]
@@ -44,6 +44,8 @@ class Predictor:
     link : Link
     level : float
         Confidence level.
+    family : Family
+        How incidence and latency combine.
     """
 
     theta: Array
@@ -53,6 +55,7 @@ class Predictor:
     distribution: StandardDistribution
     link: Link
     level: float
+    family: Family
 
     @property
     def quantile(self) -> float:
@@ -70,14 +73,17 @@ class Predictor:
         n_incidence, n_latency = self.incidence.shape[1], self.latency.shape[1]
         return np.asarray(self.latency @ self.theta[n_incidence : n_incidence + n_latency], dtype=float)
 
-    def survivors(self, time: float) -> RowTerms:
-        """Return log population survival of each row at a time with its slopes in (a, eta, log sigma)."""
-        log_sigma = float(self.theta[-1]) if self.distribution.has_scale else 0.0
+    def survivors(self, time: float | Array) -> RowTerms:
+        """Return log population survival of each row, at one time or at its own, with slopes in (a, eta, ancillary)."""
+        ancillary = self.theta[self.incidence.shape[1] + self.latency.shape[1] :]
         with np.errstate(divide="ignore"):
-            log_time = np.full(len(self.latency), np.log(time))
-        survival = log_survival_terms(self.distribution, log_time, self.eta, log_sigma)
+            log_time = np.log(np.broadcast_to(time, len(self.latency)))
+        split = self.distribution.split(ancillary)
+        survival = log_survival_terms(self.distribution, log_time, self.eta, *split)
         link = self.link.terms(self.predictor)
-        terms = survivor_terms(link, survival)
+        terms = self.family.survivor(link, survival)
+        if self.family is not MIXTURE:
+            return terms
         exact = np.log1p(np.exp(link.log_p) * np.expm1(np.maximum(survival.value, -50.0)))
         return RowTerms(np.where(terms.value > _NEAR_ONE, exact, terms.value), terms.first, {})
 
@@ -98,9 +104,9 @@ def susceptible(predictor: Predictor) -> Band:
 def survival(predictor: Predictor, times: Array) -> Band:
     """Return population survival of each row (first axis) at each time (second)."""
     n_incidence, n_latency = predictor.incidence.shape[1], predictor.latency.shape[1]
-    designs = [predictor.incidence, predictor.latency, np.ones((len(predictor.latency), 1))]
-    ends = [0, n_incidence, n_incidence + n_latency, len(predictor.theta)]
-    parts = [slice(ends[i], ends[i + 1]) for i in range(2 + len(predictor.distribution.ancillary_terms))]
+    ancillary = range(n_incidence + n_latency, len(predictor.theta))
+    designs = [predictor.incidence, predictor.latency, *(np.ones((len(predictor.latency), 1)) for _ in ancillary)]
+    parts = [slice(0, n_incidence), slice(n_incidence, n_incidence + n_latency), *(slice(k, k + 1) for k in ancillary)]
     spreads = {
         (i, j): ((designs[i] @ predictor.covariance[parts[i], parts[j]]) * designs[j]).sum(axis=1)
         for i in range(len(parts))

@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoverykit.estimators._event_times import EpisodeRows, collapse_patterns
-from recoverykit.estimators._links import Link
 from recoverykit.estimators._mixture_data import Problem, mixture_data
-from recoverykit.estimators._mixture_kernels import evaluate
+from recoverykit.estimators._mixture_kernels import MixtureData, evaluate
 from recoverykit.estimators._optimise import AGREEMENT, climb_all
-from recoverykit.estimators.distributions import StandardDistribution
 
 Array = NDArray[np.float64]
 
@@ -34,9 +32,13 @@ def starting_points(problem: Problem) -> list[Array]:
     """
     data = problem.data
     null = collapse_patterns(problem.rows, at_most=_NULL_ROWS)
-    guesses = _guesses(null, data.distribution, data.link, problem.shift)
+    guesses = [
+        guess
+        for shape in data.distribution.start_shapes or (0.0,)
+        for guess in _guesses(null, data, problem.shift, shape)
+    ]
     one = np.ones((1, 1))
-    null_data = mixture_data(null, one, one, data.distribution, data.link, problem.shift)
+    null_data = mixture_data(null, one, one, data.distribution, data.link, problem.shift, data.family)
     climbs = climb_all(
         lambda theta: evaluate(theta, null_data), guesses, tolerance=_NULL_TOLERANCE, max_iterations=_NULL_ITERATIONS
     )
@@ -68,23 +70,26 @@ def _lift(problem: Problem, point: Array, slope: float) -> Array:
     return np.concatenate([*parts, point[2:]])
 
 
-def _guesses(rows: EpisodeRows, distribution: StandardDistribution, link: Link, shift: float) -> list[Array]:
-    """Guess (a, eta, log sigma) from the Kaplan-Meier curve: its plateau, no plateau, and half way."""
+def _guesses(rows: EpisodeRows, data: MixtureData, shift: float, shape: float) -> list[Array]:
+    """Guess (a, eta, ancillary) from the Kaplan-Meier curve: its plateau, no plateau, and half way; Q is given."""
     log_times, jumps = _kaplan_meier_jumps(rows)
     log_times = log_times - shift
     reached = float(np.clip(jumps.sum(), _LEAST_SHARE, 1.0 - _LEAST_SHARE))
     mean = float(jumps @ log_times / jumps.sum())
     spread = float(np.sqrt(max(jumps @ (log_times - mean) ** 2 / jumps.sum(), 1e-4)))
-    sigma = spread / distribution.standard_deviation if distribution.has_scale else 1.0
-    eta = mean - sigma * distribution.mean
+    has_scale = data.distribution.has_scale
     guesses = []
     for share, stretch in ((reached, 1.0), (_EVERYONE, 1.4), (0.5 * (reached + _EVERYONE), 1.2)):
-        wider = sigma * stretch if distribution.has_scale else 1.0
+        # The moments of eps belong to the spread of the data; where the shape is sigma, to a sigma of that size.
+        eps = data.distribution.settled(float(np.log(spread)), shape)
+        wider = stretch * spread / eps.standard_deviation if has_scale else 1.0
+        eta = mean - wider * eps.mean
         if share > reached + _LEAST_SHARE:  # then only part of the events has been seen by the last event time
             seen = np.array([min(reached / share, 0.99)])
-            eta = float(log_times.max() - wider * distribution.quantile(seen)[0])
-        a = float(link.predictor(np.array([share]))[0])
-        guesses.append(np.array([a, eta, np.log(wider)] if distribution.has_scale else [a, eta]))
+            eta = float(log_times.max() - wider * eps.quantile(seen)[0])
+        a = float(data.link.predictor(np.array([share]))[0])
+        ancillary = [np.log(wider), shape][: len(data.distribution.ancillary_terms)]
+        guesses.append(np.array([a, eta, *ancillary]))
     return guesses
 
 

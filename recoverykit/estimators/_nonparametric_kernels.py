@@ -1,4 +1,4 @@
-"""Counts to curves: product-limit and Aalen-Johansen for all segments in one pass over arrays.
+"""Counts to curves: product-limit, Nelson-Aalen and Aalen-Johansen for all segments in one pass over arrays.
 
 Rows are first compressed to counts per segment, time and outcome; everything after that costs as much as there are
 distinct times, however many episodes stand behind them. Counting is exact: events before censorings at the same
@@ -66,6 +66,7 @@ def count_outcomes(
     weights: Array,
     n_segments: int,
     n_outcomes: int,
+    grid: Array | None = None,
 ) -> Counts:
     """Compress rows to counts and form the risk sets.
 
@@ -84,34 +85,41 @@ def count_outcomes(
         Positive; the number of episodes for which the row stands.
     n_segments, n_outcomes : int
         Numbers of codes.
+    grid : ndarray of shape (n_grid,) or None
+        Times that every segment shall have beside its own, as far as it was observed.
 
     Returns
     -------
     Counts
     """
-    grid, codes = _time_codes(durations)
+    axis, codes = _time_codes(durations if grid is None else np.concatenate([durations, grid]))
+    codes, asked = codes[: len(durations)], codes[len(durations) :]
     width = n_outcomes + 1
-    keys = (segments * len(grid) + codes) * width + outcomes + 1
-    found, sums = _sum_by_key(keys, weights, n_segments * len(grid) * width)
-    at_zero = np.arange(n_segments) * len(grid)
+    keys = (segments * len(axis) + codes) * width + outcomes + 1
+    found, sums = _sum_by_key(keys, weights, n_segments * len(axis) * width)
+    at_zero = np.arange(n_segments) * len(axis)
     cells = np.union1d(found // width, at_zero)
-    segment_of = cells // len(grid)
+    if len(asked):
+        last = cells[np.append(np.searchsorted(cells, at_zero)[1:], len(cells)) - 1]
+        more = at_zero[:, None] + asked
+        cells = np.union1d(cells, more[more <= last[:, None]])
+    segment_of = cells // len(axis)
     column_of = np.arange(len(cells)) - np.searchsorted(cells, at_zero)[segment_of]
     shape = (n_segments, int(column_of.max()) + 1)
 
     times = np.full(shape, np.nan)
-    times[segment_of, column_of] = grid[cells % len(grid)]
+    times[segment_of, column_of] = axis[cells % len(axis)]
     leaving = np.zeros((*shape, width))
     where = np.searchsorted(cells, found // width)
     leaving[segment_of[where], column_of[where], found % width] = sums
     late = entries > 0
-    first_code = segments[late] * len(grid) + np.searchsorted(grid, entries[late], side="right")
+    first_code = segments[late] * len(axis) + np.searchsorted(axis, entries[late], side="right")
     enters_at = np.searchsorted(cells, first_code)
     entering = np.bincount(enters_at, weights=weights[late], minlength=len(cells))
     entering_cells = np.zeros(shape)
     entering_cells[segment_of, column_of] = entering[: len(cells)]
     # Summed from the right, the last risk set equals what leaves it exactly, whatever the weights.
-    n_at_risk = _sum_from_right(leaving.sum(axis=2)) - _sum_from_right(entering_cells) + entering_cells
+    n_at_risk = sum_from_right(leaving.sum(axis=2)) - sum_from_right(entering_cells) + entering_cells
     return Counts(
         times=times,
         n_times=np.bincount(segment_of, minlength=n_segments),
@@ -134,10 +142,55 @@ def survival(*, n_at_risk: Array, n_events: Array) -> Estimate:
         S(t) = prod (1 - d/Y) and S(t) sqrt(sum d / (Y (Y - d))), Kalbfleisch & Prentice (2002), section 1.4, of shape
         (n_segments, n_times). The standard error is NaN once the curve has reached 0.
     """
-    values: Array = (1.0 - _hazard(n_events, n_at_risk)).cumprod(axis=1)
+    values: Array = (1.0 - hazard_of(n_events, n_at_risk)).cumprod(axis=1)
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.cumsum(_relative_variance(n_events, n_at_risk), axis=1)) * values
     return Estimate(values=values, standard_errors=errors)
+
+
+def cumulative_hazard(*, n_at_risk: Array, n_events: Array, variance: str = "aalen") -> Estimate:
+    """Compute the Nelson-Aalen estimate and its standard error.
+
+    Parameters
+    ----------
+    n_at_risk, n_events : ndarray of shape (n_segments, n_times)
+        At risk just before, and events at, each time.
+    variance : {"aalen", "binomial"}
+        Sum of d / Y^2 (Aalen 1978), or of d (Y - d) / Y^3 (Greenwood's: ties as ties).
+
+    Returns
+    -------
+    Estimate
+        H(t) = sum of d / Y, of shape (n_segments, n_times).
+    """
+    hazard = hazard_of(n_events, n_at_risk)
+    shrink = 1.0 - hazard if variance == "binomial" else np.ones_like(hazard)
+    values: Array = np.cumsum(hazard, axis=1)
+    return Estimate(values=values, standard_errors=np.sqrt(np.cumsum(shrink * ratio(hazard, n_at_risk), axis=1)))
+
+
+def hazard_interval(*, values: Array, standard_errors: Array, level: float, interval: str) -> tuple[Array, Array]:
+    """Compute pointwise confidence limits of a cumulative hazard.
+
+    Parameters
+    ----------
+    values, standard_errors : ndarray
+        Estimates of 0 or more and their standard errors, of one shape.
+    level : float
+        Confidence level in (0, 1).
+    interval : {"log", "plain"}
+        Scale on which the estimate is taken as normal.
+
+    Returns
+    -------
+    tuple of ndarray
+        Lower and upper limit of 0 or more; without width where the standard error is 0.
+    """
+    z = ndtri(0.5 + level / 2)
+    if interval == "plain":
+        return np.maximum(values - z * standard_errors, 0.0), values + z * standard_errors
+    factor = np.exp(z * ratio(standard_errors, values))
+    return values / factor, values * factor
 
 
 def incidence(*, n_at_risk: Array, n_events: Array, variance: str = "greenwood") -> Estimate:
@@ -168,17 +221,17 @@ def incidence(*, n_at_risk: Array, n_events: Array, variance: str = "greenwood")
     """
     at_risk: Array = n_at_risk[:, :, None]
     all_events: Array = n_events.sum(axis=2, keepdims=True)
-    after: Array = (1.0 - _hazard(all_events, at_risk)).cumprod(axis=1)
+    after: Array = (1.0 - hazard_of(all_events, at_risk)).cumprod(axis=1)
     before = np.concatenate([np.ones_like(after[:, :1]), after[:, :-1]], axis=1)
-    values = np.cumsum(before * _hazard(n_events, at_risk), axis=1)
+    values = np.cumsum(before * hazard_of(n_events, at_risk), axis=1)
     if variance == "greenwood":
         a = np.where(after > 0, _relative_variance(all_events, at_risk), 0.0)
-        b = before * _ratio(n_events, at_risk * at_risk)
-        c = before * b * (at_risk - n_events) * _ratio(np.ones_like(at_risk), at_risk)
+        b = before * ratio(n_events, at_risk * at_risk)
+        c = before * b * (at_risk - n_events) * ratio(np.ones_like(at_risk), at_risk)
     else:
         own, others = (_sampling_variance(d, at_risk) for d in (n_events, all_events - n_events))
-        a = (own + others) * _ratio(before, after) ** 2
-        b = own * before * _ratio(before, after)
+        a = (own + others) * ratio(before, after) ** 2
+        b = own * before * ratio(before, after)
         c = own * before**2
     total = values**2 * a.cumsum(1) - 2 * values * (values * a).cumsum(1) + (values**2 * a).cumsum(1)
     total += 2 * (values * b).cumsum(1) - 2 * values * b.cumsum(1) + c.cumsum(1)
@@ -250,19 +303,21 @@ def _sum_by_key(keys: IntArray, weights: Array, n_keys: int) -> tuple[IntArray, 
     return found, np.bincount(positions, weights=weights).astype(np.float64)
 
 
-def _sum_from_right(array: Array) -> Array:
+def sum_from_right(array: Array) -> Array:
+    """Add up each row of an array of shape (n_rows, n_columns) from its right end."""
     return np.cumsum(array[:, ::-1], axis=1)[:, ::-1]
 
 
-def _ratio(numerator: Array, denominator: Array) -> Array:
+def ratio(numerator: Array, denominator: Array) -> Array:
     """Divide, with 0 where there is nothing to divide by."""
     return np.divide(
         numerator, denominator, out=np.zeros(np.broadcast(numerator, denominator).shape), where=denominator > 0
     )
 
 
-def _hazard(n_events: Array, n_at_risk: Array) -> Array:
-    hazard = _ratio(n_events, n_at_risk)
+def hazard_of(n_events: Array, n_at_risk: Array) -> Array:
+    """Return d / Y, and exactly 1 where only rounding keeps it from 1."""
+    hazard = ratio(n_events, n_at_risk)
     return np.where(hazard > 1.0 - ROUNDING, 1.0, hazard)
 
 
@@ -270,10 +325,10 @@ def _relative_variance(n_events: Array, n_at_risk: Array) -> Array:
     """Return d / (Y (Y - d)); infinite where everybody at risk has the event."""
     survivors = n_at_risk - n_events
     ends = (n_at_risk > 0) & (survivors <= ROUNDING * n_at_risk)
-    return np.where(ends, np.inf, _ratio(n_events, n_at_risk * survivors))
+    return np.where(ends, np.inf, ratio(n_events, n_at_risk * survivors))
 
 
 def _sampling_variance(n_events: Array, n_at_risk: Array) -> Array:
     """Return d (Y - d) / (Y^2 (Y - 1)), and d / Y^2 for a single event."""
-    shrink = np.where(n_events > 1, 1.0 - _ratio(n_events - 1.0, n_at_risk - 1.0), 1.0)
-    return _ratio(n_events, n_at_risk**2) * shrink
+    shrink = np.where(n_events > 1, 1.0 - ratio(n_events - 1.0, n_at_risk - 1.0), 1.0)
+    return ratio(n_events, n_at_risk**2) * shrink

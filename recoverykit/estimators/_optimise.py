@@ -66,6 +66,7 @@ def climb(
     tolerance: float = 1e-9,
     max_iterations: int = 100,
     radius: float = 1.5,
+    largest_radius: float = _LARGEST_RADIUS,
 ) -> Climb:
     """Climb from one start to a local maximum.
 
@@ -81,6 +82,8 @@ def climb(
     max_iterations : int
     radius : float
         First bound on the length of a step.
+    largest_radius : float
+        Last bound; a large one lets a climb run to the end of a ridge that rises ever more slowly.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def climb(
             if ratio < 0.25:
                 radius = _SHRINK * length
             elif ratio > 0.75 and length > 0.99 * radius:
-                radius = min(_GROW * radius, _LARGEST_RADIUS)
+                radius = min(_GROW * radius, largest_radius)
             if ratio > 1e-4:
                 break
             if radius < _SMALLEST_RADIUS:
@@ -126,13 +129,17 @@ def climb_all(
     tolerance: float,
     max_iterations: int,
     progress: bool = False,
+    largest_radius: float = _LARGEST_RADIUS,
 ) -> list[Climb]:
     """Climb from every start, and return the climbs best first.
 
     Climbs that end at a value that is not finite come last.
     """
     watched: Iterable[Array] = tqdm(starts, desc="starts", unit="start", disable=not progress)
-    climbs = [climb(objective, start, tolerance=tolerance, max_iterations=max_iterations) for start in watched]
+    climbs = [
+        climb(objective, start, tolerance=tolerance, max_iterations=max_iterations, largest_radius=largest_radius)
+        for start in watched
+    ]
     return sorted(climbs, key=lambda c: -c.at.value if np.isfinite(c.at.value) else np.inf)
 
 

@@ -146,7 +146,7 @@ def check_rows(
     found += broken(frame, f"{weights_col} must be a number above 0", ~(_within(weights) & (weights > 0)))
     too_early = (durations < entries) | (is_event & (durations == entries) & (entries > 0))
     rule = f"{duration_col} must not end before {entry_col}, and an event must lie after it"
-    found += broken(frame, rule, too_early)
+    found += broken(frame, rule, too_early) if entry_col is not None else []
     parts = [pd.factorize(frame[column]) for column in by]
     for column, (codes, _) in zip(by, parts, strict=True):
         found += broken(frame, f"segment column {column} must not be missing", codes < 0)
@@ -168,7 +168,12 @@ def outcome_codes(frame: pd.DataFrame, outcome_col: str, censored: str) -> tuple
     censored : str
         The value that means censored.
     """
-    codes, labels = pd.factorize(frame[outcome_col].astype(object))
+    column = frame[outcome_col]
+    if isinstance(column.dtype, pd.CategoricalDtype):  # codes are there already; categories may be unused
+        used = column.cat.remove_unused_categories().cat
+        codes, labels = used.codes.to_numpy().astype(np.int64), used.categories
+    else:
+        codes, labels = pd.factorize(column.astype(object))
     texts = [str(label) for label in labels]
     legend = [str(o) for o in CLOSED_OUTCOMES]
     order = {text: (legend.index(text) if text in legend else len(legend), text) for text in texts}

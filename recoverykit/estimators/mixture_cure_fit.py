@@ -1,49 +1,40 @@
-"""A fitted mixture cure model as a value: parameters, their uncertainty, predictions and one sentence.
+"""A fitted cure model as a value: parameters, their uncertainty, predictions, residuals and one sentence.
 
 It holds what the fit learnt and nothing of the data it learnt from. Times are in the unit of the data; the model is
 defined for every time, and whoever asks beyond ``last_time`` extrapolates in the open.
 """
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, ndtri
 
 from recoverykit.curves import StepCurve
+from recoverykit.errors import InsufficientDataError
+from recoverykit.estimators import _mixture_simulation as simulation
+from recoverykit.estimators import _mixture_tables as tables
+from recoverykit.estimators._event_times import read_event_times
 from recoverykit.estimators._formulas import Design, check_prediction_frame, design_matrix
-from recoverykit.estimators._links import LINKS
 from recoverykit.estimators._mixture_prediction import Band, Predictor, mean_survival, survival, susceptible
+from recoverykit.estimators._mixture_residuals import cox_snell
+from recoverykit.estimators._mixture_tables import ShareInterval
+from recoverykit.estimators._mixture_terms import MIXTURE, Family
 from recoverykit.estimators._rows import check_choice
 from recoverykit.estimators.distributions import standard_distribution
+
+__all__ = ["CureFit", "MixtureCureFit", "ShareInterval"]
 
 Array = NDArray[np.float64]
 
 _QUANTITIES = ("cumulative_incidence", "survival")
 
 
-@dataclass(frozen=True, slots=True)
-class ShareInterval:
-    """A share of episodes with its interval.
-
-    Attributes
-    ----------
-    value, lower, upper : float
-        In [0, 1]; the interval is NaN where the share is not identified.
-    level : float
-        Confidence level.
-    """
-
-    value: float
-    lower: float
-    upper: float
-    level: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class MixtureCureFit:
-    """A converged mixture cure model.
+class CureFit:
+    """A converged cure model, whatever its family.
 
     Attributes
     ----------
@@ -76,7 +67,11 @@ class MixtureCureFit:
         Last time observed.
     level : float
         Confidence level of every interval.
+    columns : mapping of str to str or None
+        Under which names the columns of time, weights and background were given.
     """
+
+    family: ClassVar[Family] = MIXTURE
 
     distribution: str
     incidence: str
@@ -100,6 +95,7 @@ class MixtureCureFit:
     never: ShareInterval
     last_time: float
     level: float
+    columns: Mapping[str, str | None] = field(repr=False)
     designs: tuple[Design, Design] = field(repr=False)
     covariance: Array = field(repr=False)
 
@@ -118,7 +114,15 @@ class MixtureCureFit:
         """Schwarz's criterion, n_params log(n_episodes) - 2 loglik."""
         return self.n_params * float(np.log(self.n_episodes)) - 2.0 * self.loglik
 
-    def predict_susceptible(self, frame: pd.DataFrame, *, interval: bool = False) -> pd.Series | pd.DataFrame:
+    def predict_susceptible(
+        self,
+        frame: pd.DataFrame,
+        *,
+        interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
+    ) -> pd.Series | pd.DataFrame:
         """Predict P(ever has the event) of each row.
 
         Parameters
@@ -127,12 +131,17 @@ class MixtureCureFit:
             Holds the columns of the formulas.
         interval : bool
             Whether to return value, lower and upper instead of the value alone.
+        method : str
+            ``delta``: symmetric on the link scale; ``simulation``: percentiles over drawn parameters.
+        rng : Generator, optional
+            Source of the draws; needed for ``simulation``.
+        n_draws : int
+            Number of draws, 100 or more.
 
         Returns
         -------
         Series or DataFrame
-            In [0, 1], indexed as the frame. The interval is symmetric on the link scale; NaN where the incidence stands
-            on its boundary.
+            In [0, 1], indexed as the frame. The interval is NaN where the incidence stands on its boundary.
 
         Raises
         ------
@@ -140,9 +149,12 @@ class MixtureCureFit:
             If a column is absent or has missing values.
         ExtrapolationError
             If a categorical column has a level that the fit did not see.
+        ValueError
+            If the method is not known, or simulation has no ``rng`` or too few draws.
         """
         predictor = self._predictor(frame)
-        band = susceptible(predictor)
+        draws = simulation.drawn_parameters(predictor, method, rng, n_draws) if interval else None
+        band = susceptible(predictor) if draws is None else simulation.simulated_susceptible(predictor, draws)
         if not interval:
             return pd.Series(band.value, index=frame.index, name="prob_susceptible")
         open_terms = self.standard_errors["incidence"].isna().to_numpy()
@@ -150,8 +162,17 @@ class MixtureCureFit:
         limits = {"lower": np.where(open_rows, np.nan, band.lower), "upper": np.where(open_rows, np.nan, band.upper)}
         return pd.DataFrame({"value": band.value, **limits}, index=frame.index)
 
-    def predict_survival(self, frame: pd.DataFrame, times: ArrayLike, *, interval: bool = False) -> pd.DataFrame:
-        """Predict P(no event by each time) of each row: 1 - p + p S(t), which levels off at 1 - p.
+    def predict_survival(
+        self,
+        frame: pd.DataFrame,
+        times: ArrayLike,
+        *,
+        interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
+    ) -> pd.DataFrame:
+        """Predict P(no event by each time) of each row, which levels off at 1 - P(ever has the event).
 
         Parameters
         ----------
@@ -161,35 +182,41 @@ class MixtureCureFit:
             In the unit of the data, 0 or more. Times beyond ``last_time`` rest on the distribution alone.
         interval : bool
             Whether to return the interval too.
+        method, rng, n_draws
+            As in ``predict_susceptible``; ``delta`` is symmetric on the log(-log) scale.
 
         Returns
         -------
         DataFrame
             One row per row of the frame and one column per time; with ``interval`` one row per row and time, columns
-            value, lower, upper (symmetric on the log(-log) scale; on a boundary conditional on it).
+            value, lower, upper (on a boundary conditional on it).
 
         Raises
         ------
-        ContractError
-            If a column is absent or has missing values.
-        ExtrapolationError
-            If a categorical column has a level that the fit did not see.
-        ValueError
-            If a time is negative or not finite.
+        ContractError, ExtrapolationError, ValueError
+            As ``predict_susceptible``; ValueError too for times that are negative or not finite.
         """
-        asked = _checked_times(times)
-        return _table(survival(self._predictor(frame), asked), frame.index, asked, interval=interval)
+        asked = tables.checked_times(times)
+        band = self._survival(frame, asked, method, rng, n_draws, interval=interval)
+        return tables.time_table(band, frame.index, asked, interval=interval)
 
     def predict_cumulative_incidence(
-        self, frame: pd.DataFrame, times: ArrayLike, *, interval: bool = False
+        self,
+        frame: pd.DataFrame,
+        times: ArrayLike,
+        *,
+        interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> pd.DataFrame:
-        """Predict P(event by each time) of each row: p (1 - S(t)), which levels off at p.
+        """Predict P(event by each time) of each row, which levels off at P(ever has the event).
 
         Parameters, returns and errors are those of ``predict_survival``.
         """
-        asked = _checked_times(times)
-        band = _complement(survival(self._predictor(frame), asked))
-        return _table(band, frame.index, asked, interval=interval)
+        asked = tables.checked_times(times)
+        band = tables.complement(self._survival(frame, asked, method, rng, n_draws, interval=interval))
+        return tables.time_table(band, frame.index, asked, interval=interval)
 
     def mean_curve(
         self,
@@ -198,8 +225,11 @@ class MixtureCureFit:
         weights: ArrayLike | None = None,
         *,
         quantity: str = "cumulative_incidence",
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> StepCurve:
-        """Average the predicted curve over the rows of a frame, with a delta-method band.
+        """Average the predicted curve over the rows of a frame, with its band.
 
         Parameters
         ----------
@@ -211,6 +241,8 @@ class MixtureCureFit:
             Weight of each row, such as its EAD; None weighs rows equally.
         quantity : str
             ``cumulative_incidence`` or ``survival``.
+        method, rng, n_draws
+            As in ``predict_susceptible``.
 
         Returns
         -------
@@ -223,38 +255,49 @@ class MixtureCureFit:
             As ``predict_survival``; ValueError for weights that are negative or all 0, and unknown quantities.
         """
         check_choice("quantity", quantity, _QUANTITIES)
-        asked = _checked_times(times)
+        asked = tables.checked_times(times)
         asked = asked if asked[0] == 0 else np.concatenate([[0.0], asked])
-        weight = np.ones(len(frame)) if weights is None else np.asarray(weights, dtype=float)
-        if weight.shape != (len(frame),) or not (
-            np.isfinite(weight).all() and (weight >= 0).all() and weight.sum() > 0
-        ):
-            raise ValueError(f"weights must be {len(frame)} numbers of 0 or more, one per row, not all 0")
-        band = mean_survival(self._predictor(frame), asked, weight)
-        band = band if quantity == "survival" else _complement(band)
-        return StepCurve(
-            times=asked,
-            values=band.value,
-            lower=band.lower,
-            upper=band.upper,
-            level=self.level,
-            standard_errors=band.standard_error,
-        )
+        weight = tables.checked_weights(weights, len(frame))
+        predictor = self._predictor(frame)
+        draws = simulation.drawn_parameters(predictor, method, rng, n_draws)
+        if draws is None:
+            band = mean_survival(predictor, asked, weight)
+        else:
+            band = simulation.simulated_mean_survival(predictor, draws, asked, weight)
+        band = band if quantity == "survival" else tables.complement(band)
+        return tables.step_curve(band, asked, self.level)
+
+    def residuals(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return Cox-Snell residuals: the cumulative hazard that each episode has lived through since its entry.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Holds the columns of the formulas and of time, under the names given to ``fit``.
+
+        Returns
+        -------
+        DataFrame
+            Indexed as the frame: ``residual``, ``lower``, ``upper`` and ``event``. If the model holds, residuals with
+            their events are a censored sample of the unit exponential distribution.
+
+        Raises
+        ------
+        ContractError, ExtrapolationError
+            As ``predict_susceptible``, and where times break their rules.
+        InsufficientDataError
+            If the fit has a background hazard: what it adds over time is not known to the model.
+        """
+        if self.columns["background_col"] is not None:
+            raise InsufficientDataError(
+                "the background hazard is known at the events only, so the cumulative hazard of an episode is not; "
+                "residuals are those of fits without background_col"
+            )
+        return cox_snell(self._predictor(frame), read_event_times(frame, **self.columns), frame.index)
 
     def summary(self) -> pd.DataFrame:
         """Return one row per parameter: estimate, standard error, z, two-sided p-value, interval."""
-        z = self.params / self.standard_errors
-        half = float(ndtri(0.5 + 0.5 * self.level)) * self.standard_errors
-        return pd.DataFrame(
-            {
-                "estimate": self.params,
-                "standard_error": self.standard_errors,
-                "z": z,
-                "p_value": 2.0 * np.exp(log_ndtr(-z.abs().to_numpy())),
-                "lower": self.params - half,
-                "upper": self.params + half,
-            }
-        )
+        return tables.parameter_table(self.params, self.standard_errors, self.level)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the summary with part and term as columns, ready to be written."""
@@ -262,38 +305,28 @@ class MixtureCureFit:
 
     def to_record(self) -> dict[str, object]:
         """Return the fit as plain numbers and texts that JSON takes; None where there is no number."""
-        facts = (
-            "n_episodes",
-            "n_events",
-            "n_rows",
-            "n_compressed_rows",
-            "n_params",
-            "n_clusters",
-            "loglik",
-            "aic",
-            "bic",
-        )
-        search = ("boundary", "n_starts", "n_agreed", "n_iterations", "last_time", "level")
-        choices = ("distribution", "incidence", "latency", "link", "event_name", "form")
-        record: dict[str, object] = {name: getattr(self, name) for name in (*choices, *facts, *search)}
-        record["never"] = {name: _plain(value) for name, value in asdict(self.never).items()}
-        rows = self.to_frame().to_dict(orient="records")
-        record["params"] = [{str(k): v if isinstance(v, str) else _plain(v) for k, v in row.items()} for row in rows]
-        record["sentence"] = self.sentence()
-        return record
+        return tables.fit_record(self)
 
     def sentence(self) -> str:
         """Name the event, and say what share is estimated never to have it."""
-        opening = f"Event: {self.event_name}. Of {self.n_episodes:,.0f} episodes {self.n_events:,.0f} have had it"
-        share = f"{self.never.value:.1%}"
-        if np.isfinite(self.never.lower):
-            share += f" ({self.level:.0%} interval {self.never.lower:.1%} to {self.never.upper:.1%})"
-        caution = "" if self.boundary is None else f"; note that {self.boundary}"
-        return f"{opening}; {share} are estimated never to have it ({self.distribution} latency){caution}."
+        return tables.fit_sentence(self)
 
     def _repr_html_(self) -> str:
-        table = self.summary().to_html(float_format=lambda number: f"{number:.4g}")
-        return f"<p>{_escaped(self.sentence())}</p>{table}<p>log-likelihood {self.loglik:,.3f}, AIC {self.aic:,.1f}</p>"
+        return tables.fit_html(self)
+
+    def _survival(
+        self,
+        frame: pd.DataFrame,
+        times: Array,
+        method: str,
+        rng: np.random.Generator | None,
+        n_draws: int,
+        *,
+        interval: bool,
+    ) -> Band:
+        predictor = self._predictor(frame)
+        draws = simulation.drawn_parameters(predictor, method, rng, n_draws) if interval else None
+        return survival(predictor, times) if draws is None else simulation.simulated_survival(predictor, draws, times)
 
     def _predictor(self, frame: pd.DataFrame) -> Predictor:
         check_prediction_frame(frame, self.designs)
@@ -305,36 +338,12 @@ class MixtureCureFit:
             incidence=incidence_matrix,
             latency=incidence_matrix if latency is incidence else design_matrix(latency, frame),
             distribution=standard_distribution(self.distribution),
-            link=LINKS[self.link],
+            link=self.family.links[self.link],
             level=self.level,
+            family=self.family,
         )
 
 
-def _checked_times(times: ArrayLike) -> Array:
-    asked = np.atleast_1d(np.asarray(times, dtype=float))
-    if asked.ndim != 1 or len(asked) == 0 or not (np.isfinite(asked).all() and (asked >= 0).all()):
-        raise ValueError("times must be a list of finite numbers of 0 or more, in the unit of the data")
-    return asked
-
-
-def _complement(band: Band) -> Band:
-    return Band(1.0 - band.value, 1.0 - band.upper, 1.0 - band.lower, band.standard_error)
-
-
-def _table(band: Band, index: pd.Index, times: Array, *, interval: bool) -> pd.DataFrame:
-    if not interval:
-        return pd.DataFrame(band.value, index=index, columns=pd.Index(times, name="time"))
-    names = ["row" if name is None else str(name) for name in index.names]
-    rows = np.repeat(np.arange(len(index)), len(times))
-    arrays = [index.get_level_values(i)[rows] for i in range(index.nlevels)]
-    both = pd.MultiIndex.from_arrays([*arrays, np.tile(times, len(index))], names=[*names, "time"])
-    columns = {"value": band.value.ravel(), "lower": band.lower.ravel(), "upper": band.upper.ravel()}
-    return pd.DataFrame(columns, index=both)
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+@dataclass(frozen=True, slots=True, eq=False)
+class MixtureCureFit(CureFit):
+    """A converged mixture cure model: P(T > t) = 1 - p + p S(t). Attributes are those of ``CureFit``."""

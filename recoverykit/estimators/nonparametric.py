@@ -8,30 +8,24 @@ know what an outcome means for the bank.
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from recoverykit.curves import StepCurve
-from recoverykit.estimators._nonparametric_kernels import (
-    CENSORED,
-    Counts,
-    Estimate,
-    count_outcomes,
-    incidence,
-    probability_interval,
-    survival,
-)
-from recoverykit.estimators._rows import (
-    IntArray,
-    Rows,
-    check_choice,
-    check_columns,
-    check_level,
-    check_rows,
-    event_flags,
-    outcome_codes,
-)
+from recoverykit.estimators._curve_rows import check_reach, count, make_curves, read_events, read_grid, read_outcomes
+from recoverykit.estimators._nonparametric_kernels import Estimate, incidence, probability_interval, survival
+from recoverykit.estimators._rows import check_choice, check_level
+from recoverykit.estimators.cumulative_hazard import nelson_aalen, nelson_aalen_by
 from recoverykit.vocabulary import WHOLE_BOOK, Outcome
+
+__all__ = [
+    "aalen_johansen",
+    "aalen_johansen_by",
+    "kaplan_meier",
+    "kaplan_meier_by",
+    "nelson_aalen",
+    "nelson_aalen_by",
+]
 
 INTERVALS = ("log-log", "log", "plain")
 VARIANCES = ("greenwood", "aalen")
@@ -46,6 +40,7 @@ def kaplan_meier(
     entry_col: str | None = None,
     level: float = 0.95,
     interval: str = "log-log",
+    at: ArrayLike | None = None,
 ) -> StepCurve:
     """Estimate the share of episodes still without the event by months in default.
 
@@ -66,12 +61,15 @@ def kaplan_meier(
         Confidence level in (0, 1).
     interval : {"log-log", "log", "plain"}
         Scale of the pointwise interval. "log-log" keeps it inside [0, 1] without clipping.
+    at : array_like of shape (n_months,), optional
+        Reporting grid: tell the curve at these months only (month 0 is put in front); between them it is held at the
+        month before. Not given: at every distinct duration.
 
     Returns
     -------
     StepCurve
-        From month 0 to the longest duration, on the distinct durations, with Greenwood's standard errors and the
-        number at risk just before each time. Before the first event the interval has no width: no variance can be
+        From month 0 to the longest duration, with Greenwood's standard errors and the number at risk just before each
+        time. Before the first event the interval has no width: no variance can be
         estimated there, which is not certainty. Once the curve is at 0, standard error and interval are NaN.
 
     Raises
@@ -80,8 +78,10 @@ def kaplan_meier(
         When a column is missing or rows have no valid time, event, entry or weight; names them all.
     InsufficientDataError
         When the frame has no row.
+    ExtrapolationError
+        When ``at`` goes beyond the longest duration.
     ValueError
-        When ``level`` or ``interval`` is not allowed.
+        When ``level``, ``interval`` or ``at`` is not allowed.
 
     Notes
     -----
@@ -109,7 +109,9 @@ def kaplan_meier(
         entry_col=entry_col,
         level=level,
         interval=interval,
+        at=at,
     )
+    check_reach(curves.values(), at, frame[duration_col].max())
     return curves[WHOLE_BOOK]
 
 
@@ -123,6 +125,7 @@ def kaplan_meier_by(
     entry_col: str | None = None,
     level: float = 0.95,
     interval: str = "log-log",
+    at: ArrayLike | None = None,
 ) -> dict[str, StepCurve]:
     """Estimate the Kaplan-Meier curve of every segment in one pass.
 
@@ -134,6 +137,8 @@ def kaplan_meier_by(
         Segment columns; none of their values may be missing. An empty sequence is the whole book.
     duration_col, event_col, weights_col, entry_col, level, interval
         As in ``kaplan_meier``.
+    at : array_like of shape (n_months,), optional
+        As in ``kaplan_meier``; each segment has the months of the grid up to its own longest duration.
 
     Returns
     -------
@@ -154,22 +159,20 @@ def kaplan_meier_by(
     {'auto': 1.0, 'card': 0.5}
     """
     _check_options(level, interval)
-    segment_by = [by] if isinstance(by, str) else list(by)
-    check_columns(frame, [duration_col, event_col, weights_col, entry_col, *segment_by])
-    is_event, faults = event_flags(frame, event_col)
-    rows = check_rows(
-        frame,
-        by=segment_by,
-        is_event=is_event,
-        faults=faults,
-        duration_col=duration_col,
-        weights_col=weights_col,
-        entry_col=entry_col,
+    grid = read_grid(at)
+    read = read_events(
+        frame, by=by, duration_col=duration_col, event_col=event_col, weights_col=weights_col, entry_col=entry_col
     )
-    counts = _count(rows, np.where(is_event, 0, CENSORED), 1)
-    n_events = counts.n_events[:, :, 0]
-    estimate = survival(n_at_risk=counts.n_at_risk, n_events=n_events)
-    return _curves(rows.names, counts, estimate, level=level, interval=interval, is_survival=True)
+    counts = count(read, grid)
+    estimate = survival(n_at_risk=counts.n_at_risk, n_events=counts.n_events[:, :, 0])
+    limits = probability_interval(
+        values=estimate.values,
+        standard_errors=estimate.standard_errors,
+        level=level,
+        interval=interval,
+        is_survival=True,
+    )
+    return make_curves(read.rows.names, counts, estimate, limits, level=level, grid=grid)
 
 
 def aalen_johansen(
@@ -183,6 +186,7 @@ def aalen_johansen(
     level: float = 0.95,
     interval: str = "log-log",
     variance: str = "greenwood",
+    at: ArrayLike | None = None,
 ) -> dict[str, StepCurve]:
     """Estimate the probability of each outcome by months in default while the others compete.
 
@@ -196,7 +200,7 @@ def aalen_johansen(
         Outcome of each row; none may be missing.
     censored : str
         The value of ``outcome_col`` that means censored.
-    weights_col, entry_col, level
+    weights_col, entry_col, level, at
         As in ``kaplan_meier``.
     interval : {"log-log", "log", "plain"}
         Scale of the pointwise interval: log(-log(1 - F)), the default, mirrors that of ``kaplan_meier``; "log" is the
@@ -215,7 +219,7 @@ def aalen_johansen(
 
     Raises
     ------
-    ContractError, InsufficientDataError, ValueError
+    ContractError, InsufficientDataError, ExtrapolationError, ValueError
         As in ``kaplan_meier``.
 
     Notes
@@ -242,7 +246,9 @@ def aalen_johansen(
         level=level,
         interval=interval,
         variance=variance,
+        at=at,
     )
+    check_reach(curves[WHOLE_BOOK].values(), at, frame[duration_col].max())
     return curves[WHOLE_BOOK]
 
 
@@ -258,6 +264,7 @@ def aalen_johansen_by(
     level: float = 0.95,
     interval: str = "log-log",
     variance: str = "greenwood",
+    at: ArrayLike | None = None,
 ) -> dict[str, dict[str, StepCurve]]:
     """Estimate the cumulative incidence of every outcome in every segment in one pass.
 
@@ -269,6 +276,8 @@ def aalen_johansen_by(
         Segment columns; none of their values may be missing. An empty sequence is the whole book.
     duration_col, outcome_col, censored, weights_col, entry_col, level, interval, variance
         As in ``aalen_johansen``.
+    at : array_like of shape (n_months,), optional
+        As in ``kaplan_meier_by``.
 
     Returns
     -------
@@ -283,25 +292,29 @@ def aalen_johansen_by(
     """
     _check_options(level, interval)
     check_choice("variance", variance, VARIANCES)
-    segment_by = [by] if isinstance(by, str) else list(by)
-    check_columns(frame, [duration_col, outcome_col, weights_col, entry_col, *segment_by])
-    outcomes, codes, faults = outcome_codes(frame, outcome_col, censored)
-    rows = check_rows(
+    grid = read_grid(at)
+    read = read_outcomes(
         frame,
-        by=segment_by,
-        is_event=codes != CENSORED,
-        faults=faults,
+        by=by,
         duration_col=duration_col,
+        outcome_col=outcome_col,
+        censored=censored,
         weights_col=weights_col,
         entry_col=entry_col,
     )
-    counts = _count(rows, codes, len(outcomes))
+    counts = count(read, grid)
     estimate = incidence(n_at_risk=counts.n_at_risk, n_events=counts.n_events, variance=variance)
-    result: dict[str, dict[str, StepCurve]] = {name: {} for name in rows.names}
-    for k, outcome in enumerate(outcomes):
+    result: dict[str, dict[str, StepCurve]] = {name: {} for name in read.rows.names}
+    for k, outcome in enumerate(read.outcomes):
         part = Estimate(values=estimate.values[:, :, k], standard_errors=estimate.standard_errors[:, :, k])
-        curves = _curves(rows.names, counts, part, level=level, interval=interval, is_survival=False)
-        for name, curve in curves.items():
+        limits = probability_interval(
+            values=part.values,
+            standard_errors=part.standard_errors,
+            level=level,
+            interval=interval,
+            is_survival=False,
+        )
+        for name, curve in make_curves(read.rows.names, counts, part, limits, level=level, grid=grid).items():
             result[name][outcome] = curve
     return result
 
@@ -309,41 +322,3 @@ def aalen_johansen_by(
 def _check_options(level: float, interval: str) -> None:
     check_level(level)
     check_choice("interval", interval, INTERVALS)
-
-
-def _count(rows: Rows, outcomes: IntArray, n_outcomes: int) -> Counts:
-    # A censored row that ends in the moment it entered was never at risk and says nothing.
-    seen = (rows.entries == 0) | (rows.durations > rows.entries)
-    return count_outcomes(
-        segments=rows.segments[seen],
-        durations=rows.durations[seen],
-        outcomes=outcomes[seen],
-        entries=rows.entries[seen],
-        weights=rows.weights[seen],
-        n_segments=len(rows.names),
-        n_outcomes=n_outcomes,
-    )
-
-
-def _curves(
-    names: list[str], counts: Counts, estimate: Estimate, *, level: float, interval: str, is_survival: bool
-) -> dict[str, StepCurve]:
-    lower, upper = probability_interval(
-        values=estimate.values,
-        standard_errors=estimate.standard_errors,
-        level=level,
-        interval=interval,
-        is_survival=is_survival,
-    )
-    return {
-        name: StepCurve(
-            times=counts.times[row, :n],
-            values=estimate.values[row, :n],
-            lower=lower[row, :n],
-            upper=upper[row, :n],
-            level=level,
-            standard_errors=estimate.standard_errors[row, :n],
-            n_at_risk=counts.n_at_risk[row, :n],
-        )
-        for row, (name, n) in enumerate(zip(names, counts.n_times, strict=True))
-    }

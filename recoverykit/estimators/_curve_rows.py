@@ -1,0 +1,185 @@
+"""From a frame to counts, and from estimates to curves: what every nonparametric estimator does before and after.
+
+Private to the nonparametric estimators.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from recoverykit.curves import StepCurve
+from recoverykit.errors import ExtrapolationError
+from recoverykit.estimators._nonparametric_kernels import CENSORED, Counts, Estimate, count_outcomes
+from recoverykit.estimators._rows import IntArray, Rows, check_columns, check_rows, event_flags, outcome_codes
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutcomeRows:
+    """Checked rows with the code of their outcome.
+
+    Attributes
+    ----------
+    rows : Rows
+        Segments, times and weights; only rows that were ever at risk.
+    codes : ndarray of int of shape (n_rows,)
+        Position in ``outcomes``, or ``CENSORED``.
+    outcomes : list of str
+        Names of the outcomes; one empty name where there is only an event.
+    """
+
+    rows: Rows
+    codes: IntArray
+    outcomes: list[str]
+
+
+def read_events(
+    frame: pd.DataFrame,
+    *,
+    by: str | Sequence[str],
+    duration_col: str,
+    event_col: str,
+    weights_col: str | None,
+    entry_col: str | None,
+) -> OutcomeRows:
+    """Check a frame with an event column; arguments and errors are those of ``kaplan_meier_by``."""
+    segment_by = columns_of(by)
+    check_columns(frame, [duration_col, event_col, weights_col, entry_col, *segment_by])
+    is_event, faults = event_flags(frame, event_col)
+    rows = check_rows(
+        frame,
+        by=segment_by,
+        is_event=is_event,
+        faults=faults,
+        duration_col=duration_col,
+        weights_col=weights_col,
+        entry_col=entry_col,
+    )
+    return _ever_at_risk(rows, np.where(is_event, 0, CENSORED), [""])
+
+
+def read_outcomes(
+    frame: pd.DataFrame,
+    *,
+    by: str | Sequence[str],
+    duration_col: str,
+    outcome_col: str,
+    censored: str,
+    weights_col: str | None,
+    entry_col: str | None,
+) -> OutcomeRows:
+    """Check a frame with an outcome column; arguments and errors are those of ``aalen_johansen_by``."""
+    segment_by = columns_of(by)
+    check_columns(frame, [duration_col, outcome_col, weights_col, entry_col, *segment_by])
+    outcomes, codes, faults = outcome_codes(frame, outcome_col, censored)
+    rows = check_rows(
+        frame,
+        by=segment_by,
+        is_event=codes != CENSORED,
+        faults=faults,
+        duration_col=duration_col,
+        weights_col=weights_col,
+        entry_col=entry_col,
+    )
+    return _ever_at_risk(rows, codes, outcomes)
+
+
+def columns_of(by: str | Sequence[str]) -> list[str]:
+    """Return the segment columns as a list."""
+    return [by] if isinstance(by, str) else list(by)
+
+
+def read_grid(at: ArrayLike | None) -> Array | None:
+    """Check a reporting grid and put month 0 in front.
+
+    Raises
+    ------
+    ValueError
+        When it is not a strictly increasing list of finite months of 0 or more.
+    """
+    if at is None:
+        return None
+    months = np.atleast_1d(np.asarray(at, dtype=float))
+    if months.ndim != 1 or len(months) == 0 or not (np.isfinite(months).all() and months[0] >= 0):
+        raise ValueError("at must be a list of finite months of 0 or more, such as [12, 24, 36]")
+    if np.any(np.diff(months) <= 0):
+        raise ValueError(f"at must be strictly increasing; it is {months.tolist()}")
+    return months if months[0] == 0 else np.concatenate([[0.0], months])
+
+
+def count(read: OutcomeRows, grid: Array | None = None) -> Counts:
+    """Compress the rows to counts, on the times of the data and, where given, of the reporting grid too."""
+    return count_outcomes(
+        segments=read.rows.segments,
+        durations=read.rows.durations,
+        outcomes=read.codes,
+        entries=read.rows.entries,
+        weights=read.rows.weights,
+        n_segments=len(read.rows.names),
+        n_outcomes=len(read.outcomes),
+        grid=grid,
+    )
+
+
+def make_curves(
+    names: list[str],
+    counts: Counts,
+    estimate: Estimate,
+    limits: tuple[Array, Array],
+    *,
+    level: float,
+    grid: Array | None = None,
+) -> dict[str, StepCurve]:
+    """Return the curve of each segment, on its own times or on those of the grid that it was observed for."""
+    lower, upper = limits
+    curves = {}
+    for row, (name, n) in enumerate(zip(names, counts.n_times, strict=True)):
+        kept = slice(0, int(n)) if grid is None else np.flatnonzero(np.isin(counts.times[row, :n], grid))
+        curves[name] = StepCurve(
+            times=counts.times[row, kept],
+            values=estimate.values[row, kept],
+            lower=lower[row, kept],
+            upper=upper[row, kept],
+            level=level,
+            standard_errors=estimate.standard_errors[row, kept],
+            n_at_risk=counts.n_at_risk[row, kept],
+            on_grid=grid is not None,
+        )
+    return curves
+
+
+def check_reach(curves: Iterable[StepCurve], at: ArrayLike | None, longest: float) -> None:
+    """Refuse a reporting grid that goes beyond the longest duration.
+
+    Raises
+    ------
+    ExtrapolationError
+        Naming the months beyond.
+    """
+    grid = read_grid(at)
+    if grid is None or all(curve.times[-1] == grid[-1] for curve in curves):
+        return
+    beyond = ", ".join(f"{month:g}" for month in grid[grid > longest])
+    raise ExtrapolationError(
+        f"at asks for month {beyond}, but the longest duration is {longest:g}; leave out what lies beyond, or extend "
+        "the curve with a model"
+    )
+
+
+def _ever_at_risk(rows: Rows, codes: IntArray, outcomes: list[str]) -> OutcomeRows:
+    # A censored row that ends in the moment it entered was never at risk and says nothing.
+    seen = (rows.entries == 0) | (rows.durations > rows.entries)
+    if seen.all():
+        return OutcomeRows(rows, codes, outcomes)
+    kept = Rows(
+        names=rows.names,
+        segments=rows.segments[seen],
+        durations=rows.durations[seen],
+        entries=rows.entries[seen],
+        weights=rows.weights[seen],
+    )
+    return OutcomeRows(kept, codes[seen], outcomes)

@@ -1,0 +1,98 @@
+"""How fast monthly hazards are fitted on cells, beside statsmodels on one row per episode and month.
+
+Run by ``make bench``. ``RECOVERYKIT_BENCH_HAZARD_ROWS`` sets the number of episodes (default 20,000; the exploded table
+of 100,000 takes minutes and gigabytes). The peer is charged for exploding, building its design and one fit per outcome,
+we for checking, counting, the design and all fits with the covariance between outcomes; both reach one log-likelihood.
+Memory is what each allocates at its peak, Python's and numpy's, beyond the frame that both are given.
+"""
+
+import os
+import time
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from formulaic import model_matrix
+
+from recoverykit.estimators.discrete_hazard import DiscreteHazardModel
+from recoverykit.vocabulary import CLOSED_OUTCOMES, Outcome
+
+N_ROWS = int(os.environ.get("RECOVERYKIT_BENCH_HAZARD_ROWS", "20000"))
+FORMULA = "~ cr(month, df=4) + product + region + collateral"
+TIMES = {"duration_col": "months", "outcome_col": "outcome"}
+MEGABYTE = 1e6
+#: statsmodels stops at a relative change of its deviance, so its maximum lies a little lower.
+SAME_MAXIMUM = 1e-9
+
+
+def episodes(n_rows, outcomes, *, seed=0):
+    """Simulate monthly episodes with three factors and competing outcomes."""
+    rng = np.random.default_rng(seed)
+    levels = {"product": 6, "region": 5, "collateral": 4}
+    codes = {name: rng.integers(0, size, n_rows) for name, size in levels.items()}
+    pace = 25 * np.exp(-0.1 * codes["product"] + 0.1 * codes["region"] - 0.05 * codes["collateral"])
+    ended, observed = np.ceil(rng.exponential(pace)).astype(int), rng.integers(6, 61, n_rows)
+    kinds = np.array([str(outcome) for outcome in outcomes], dtype=object)
+    outcome = np.where(ended <= observed, kinds[rng.integers(0, len(kinds), n_rows)], str(Outcome.OPEN))
+    frame = pd.DataFrame({name: np.char.add(name, code.astype(str)).astype(object) for name, code in codes.items()})
+    frame = frame.assign(months=np.minimum(ended, observed), outcome=outcome)
+    return frame.astype(dict.fromkeys([*levels, "outcome"], "category"))  # as a dictionary-coded Parquet file is read
+
+
+def exploded_fits(frame, outcomes):
+    """Fit the usual way, and return the sum of the log-likelihoods."""
+    place = np.repeat(np.arange(len(frame)), frame["months"])
+    starts = np.cumsum(frame["months"].to_numpy()) - frame["months"].to_numpy()
+    table = frame.take(place).reset_index(drop=True)
+    table["month"] = np.arange(len(table)) - starts[place] + 1
+    last = table["month"] == table["months"]
+    # The columns of cr() add up to 1 and carry the level.
+    design = np.asarray(model_matrix(FORMULA, table).drop(columns="Intercept"), dtype=float)
+    loglik = 0.0
+    for outcome in outcomes:
+        family = sm.families.Binomial(link=sm.families.links.CLogLog())
+        event = (last & (table["outcome"] == str(outcome))).to_numpy(dtype=float)
+        loglik += sm.GLM(event, design, family=family).fit().llf
+    return loglik
+
+
+def peak_memory(work):
+    tracemalloc.start()
+    result = work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / MEGABYTE, result
+
+
+@pytest.mark.parametrize("outcomes", [CLOSED_OUTCOMES[:1], CLOSED_OUTCOMES], ids=["one outcome", "five outcomes"])
+def test_cells_beside_the_exploded_table(benchmark, outcomes):
+    frame = episodes(N_ROWS, outcomes)
+    model = DiscreteHazardModel(formula=FORMULA)
+    fit = benchmark(lambda: model.fit(frame, **TIMES))
+    own = benchmark.stats.stats.min
+    begin = time.perf_counter()
+    peer = exploded_fits(frame, outcomes)
+    spent = time.perf_counter() - begin
+    assert peer == pytest.approx(fit.loglik, rel=SAME_MAXIMUM)
+    ours, _ = peak_memory(lambda: model.fit(frame, **TIMES))
+    theirs, _ = peak_memory(lambda: exploded_fits(frame, outcomes[:1]))
+    benchmark.extra_info["times faster than the exploded table"] = round(spent / own)
+    benchmark.extra_info["megabytes"] = round(ours)
+    benchmark.extra_info["megabytes of the exploded table"] = round(theirs)
+    print(f"\n{benchmark.name}, {N_ROWS:,} episodes: {1000 * own:,.0f} ms beside {spent:.1f} s, {benchmark.extra_info}")
+
+
+@pytest.mark.parametrize("link", ["cloglog", "multinomial"])
+def test_five_outcomes_under_a_macro_path(benchmark, link):
+    frame = episodes(N_ROWS, CLOSED_OUTCOMES)
+    rng = np.random.default_rng(1)
+    frame["default_date"] = pd.Timestamp("2018-01-15") + pd.to_timedelta(rng.integers(0, 48, N_ROWS) * 30.4, unit="D")
+    months = pd.period_range("2018-01", "2027-12", freq="M")
+    macro = pd.DataFrame({"unemployment": rng.normal(size=len(months)).cumsum() / 10}, index=months)
+    model = DiscreteHazardModel(formula=f"{FORMULA} + unemployment", link=link)
+    options = {"macro": macro, "default_month_col": "default_date", **TIMES}
+    fit = benchmark.pedantic(model.fit, (frame,), options, rounds=3, warmup_rounds=1)
+    benchmark.extra_info["cells"] = fit.n_cells
+    print(f"\n{benchmark.name}: {benchmark.stats.stats.min:.2f} s on {fit.n_cells:,} cells")

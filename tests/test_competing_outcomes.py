@@ -1,0 +1,658 @@
+"""Competing outcomes: by hand, against an independent likelihood and other programs, at its limits and edges."""
+
+import json
+import pickle
+from functools import cache
+from itertools import pairwise
+
+import lifelines
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+
+from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
+from recoverykit.estimators import _competing_estimation
+from recoverykit.estimators._competing_data import make_problem, read_outcomes
+from recoverykit.estimators._competing_kernels import evaluate
+from recoverykit.estimators._event_times import compress_rows
+from recoverykit.estimators.competing_outcomes import CompetingOutcomesModel
+from recoverykit.estimators.distributions import LATENCY_DISTRIBUTIONS, standard_distribution
+from recoverykit.estimators.mixture_cure import MixtureCureModel
+from recoverykit.estimators.nonparametric import aalen_johansen
+
+#: Two codes of one likelihood, summed in another order.
+ROUNDING = 1e-9
+#: Newton's method stops within 1e-9 of the top in log-likelihood, about 1e-5 standard errors off and mostly far less.
+SAME_MAXIMUM = 1e-5
+#: One outcome is climbed by other code on the same rows.
+SAME_MODEL = 1e-6
+#: lifelines stops when its gradient is about 1e-5 to 1e-4 per row.
+PEER_STOPS = 1e-3
+#: Central differences of a log-likelihood of some hundreds, relative to its largest derivative.
+DIFFERENCES = 1e-6
+
+OUTCOMES = ("cured", "repaid", "liquidated", "sold", "written_off")
+STANDARD = {
+    "exponential": stats.gumbel_l,
+    "weibull": stats.gumbel_l,
+    "lognormal": stats.norm,
+    "loglogistic": stats.logistic,
+}
+#: True incidence (intercept, x, mortgage) against never resolving, and latency (intercept, x, log sigma), by outcome.
+INCIDENCE = np.array([[1.0, 0.5, 0.3], [0.2, 0.2, 0.0], [0.0, -0.4, 0.8], [-0.5, 0.0, -0.2], [0.4, -0.6, -0.5]])
+LATENCY = np.array([[1.8, 0.2, -0.2], [2.3, -0.1, -0.5], [3.2, 0.3, -0.7], [2.9, 0.0, -0.7], [3.0, 0.1, -0.4]])
+INTERVAL = {"lower_col": "lower", "upper_col": "upper"}
+
+
+def portfolio(seed, n=900, *, n_outcomes=3, never=True, observed=(24, 72), late=False):
+    """Simulate episodes with Weibull latencies; months are ceilings, entry is late for some."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 4, n) / 2.0 - 0.75
+    product = rng.choice(["card", "mortgage"], n)
+    design = np.column_stack([np.ones(n), x, product == "mortgage"])
+    odds = np.column_stack([design @ INCIDENCE[:n_outcomes].T, np.zeros(n) if never else np.full(n, -np.inf)])
+    share = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+    kind = (share.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
+    b0, b1, log_sigma = np.vstack([LATENCY[:n_outcomes], [np.inf, 0.0, 0.0]])[kind].T
+    time = np.exp(b0 + b1 * x + np.exp(log_sigma) * np.log(-np.log(rng.random(n))))
+    entry = np.where(rng.random(n) < 0.3, rng.integers(1, 6, n), 0) if late else np.zeros(n, dtype=int)
+    end = entry + rng.integers(*observed, n)
+    ended = time <= end
+    frame = pd.DataFrame(
+        {
+            "product": product,
+            "x": x,
+            "entry": entry.astype(float),
+            "duration": np.minimum(time, end),
+            "month": np.minimum(np.ceil(time), end),
+            "outcome": np.where(ended, np.array([*OUTCOMES[:n_outcomes], "open"])[kind], "open"),
+            "lower": np.where(ended, np.ceil(time) - 1, end),
+            "upper": np.where(ended, np.ceil(time), np.inf),
+            "n": rng.integers(1, 4, n).astype(float),
+            "obligor": rng.integers(0, n // 2, n),
+        }
+    )
+    return frame[time > entry].reset_index(drop=True)
+
+
+def brute_force_rows(params, distribution, frame, *, exact, never=True):
+    """Log-likelihood of each row with scipy's distributions, outcome by outcome in a plain loop."""
+    outcomes = list(dict.fromkeys(params["latency"].index.get_level_values("outcome")))
+    result = []
+    for row in frame.to_dict("records"):
+        z = {"Intercept": 1.0, "x": row["x"], "product[T.mortgage]": float(row["product"] == "mortgage")}
+        odds, latency = {}, {}
+        for k in outcomes:
+            if ("incidence", k) in {(p, o) for p, o, _ in params.index}:
+                odds[k] = np.exp(sum(b * z[term] for term, b in params["incidence", k].items()))
+            else:
+                odds[k] = 1.0
+            eta = sum(b * z[term] for term, b in params["latency", k].items())
+            sigma = np.exp(params.get(("ancillary", k, "log_sigma"), 0.0))
+            latency[k] = STANDARD[distribution[k]](loc=eta, scale=sigma)
+        total = sum(odds.values()) + (1.0 if never else 0.0)
+
+        def still_open(time, odds=odds, latency=latency, total=total):
+            if time == 0:
+                return 1.0
+            stay = 1.0 if never else 0.0
+            return (stay + sum(odds[k] * latency[k].sf(np.log(time)) for k in odds)) / total
+
+        k = row["outcome"]
+        if k == "open":
+            chance = still_open(row["duration"] if exact else row["lower"])
+        elif exact:
+            chance = odds[k] / total * latency[k].pdf(np.log(row["duration"])) / row["duration"]
+        else:
+            lower = max(row["lower"], row["entry"])
+            before = latency[k].sf(np.log(lower)) if lower > 0 else 1.0
+            chance = odds[k] / total * (before - latency[k].sf(np.log(row["upper"])))
+        result.append(np.log(chance) - np.log(still_open(row["entry"])))
+    return np.array(result)
+
+
+def same_parts(frame, **options):
+    return CompetingOutcomesModel(incidence="~ product + x", latency="~ x", **options)
+
+
+@cache
+def fitted(seed=1, n_outcomes=3, **options):
+    frame = portfolio(seed, n_outcomes=n_outcomes, late=True)
+    model = CompetingOutcomesModel(incidence="~ product + x", latency="~ x")
+    return frame, model.fit(frame, outcome_col="outcome", entry_col="entry", **INTERVAL, **options)
+
+
+class TestByHand:
+    def test_twenty_loans_in_two_intervals_have_a_closed_solution(self):
+        # Exponential latencies with hazards h_c, h_s. Cured: 4 in (0, 1], 2 in (1, 2]: e^-h_c = 2/4 and
+        # pi_c (1 - 1/2) = 4/20, so pi_c = 0.4. Sold: 3 and 1: e^-h_s = 1/3 and pi_s (1 - 1/3) = 3/20, pi_s = 0.225.
+        # Never: 0.375; open at 2: 0.375 + 0.4 / 4 + 0.225 / 9 = 0.5 = 10 of 20.
+        loans = pd.DataFrame(
+            {
+                "lower": [0, 1, 0, 1, 2],
+                "upper": [1, 2, 1, 2, np.inf],
+                "outcome": ["cured", "cured", "sold", "sold", "open"],
+                "n": [4, 2, 3, 1, 10],
+            }
+        )
+        model = CompetingOutcomesModel(distribution="exponential")
+        fit = model.fit(loans, outcome_col="outcome", weights_col="n", **INTERVAL)
+        expected = [np.log(0.4 / 0.375), np.log(0.225 / 0.375), -np.log(np.log(2)), -np.log(np.log(3))]
+        assert fit.params.to_list() == pytest.approx(expected, abs=SAME_MAXIMUM)
+        counts = np.array([4, 2, 3, 1, 10])
+        assert fit.loglik == pytest.approx(counts @ np.log(counts / 20), abs=1e-7)
+        assert (fit.n_episodes, fit.n_events) == (20, 10)
+        assert fit.n_by_outcome == {"cured": 6, "sold": 4}
+        assert fit.never.value == pytest.approx(0.375, abs=SAME_MAXIMUM)
+
+    def test_when_every_loan_has_ended_shares_and_mean_times_are_the_estimate(self):
+        # Cured at 1, 2, 3: share 3/5, mean 2. Sold at 4, 6: share 2/5, mean 5. Log odds of sold against cured
+        # log(2/3) with error sqrt(1/2 + 1/3); a log mean of n times has the error 1 / sqrt(n).
+        loans = pd.DataFrame({"month": [1, 2, 3, 4, 6], "outcome": ["cured"] * 3 + ["sold"] * 2})
+        model = CompetingOutcomesModel(distribution="exponential", never_resolves=False)
+        fit = model.fit(loans, duration_col="month", outcome_col="outcome")
+        assert list(fit.params.index) == [
+            ("incidence", "sold", "Intercept"),
+            ("latency", "cured", "Intercept"),
+            ("latency", "sold", "Intercept"),
+        ]
+        assert fit.params.to_list() == pytest.approx([np.log(2 / 3), np.log(2), np.log(5)], abs=SAME_MAXIMUM)
+        errors = [np.sqrt(1 / 2 + 1 / 3), 1 / np.sqrt(3), 1 / np.sqrt(2)]
+        assert fit.standard_errors.to_list() == pytest.approx(errors, rel=SAME_MAXIMUM)
+        loglik = 3 * np.log(3 / 5) + 2 * np.log(2 / 5) - 3 * np.log(2) - 3 - 2 * np.log(5) - 2
+        assert fit.loglik == pytest.approx(loglik, abs=1e-8)
+        assert fit.never is None
+
+
+class TestOneOutcomeIsTheMixtureCureModel:
+    @pytest.mark.parametrize("form", ["exact", "interval"])
+    @pytest.mark.parametrize("distribution", ["weibull", "exponential", "lognormal", "loglogistic", "gamma"])
+    def test_with_late_entry_weights_and_clusters(self, distribution, form):
+        frame = portfolio(2, n_outcomes=1, late=True)
+        frame["cured"] = frame["outcome"] == "cured"
+        columns = {"weights_col": "n", "entry_col": "entry", "cluster_col": "obligor"}
+        columns |= INTERVAL if form == "interval" else {"duration_col": "duration"}
+        choices = {"distribution": distribution, "incidence": "~ product + x", "latency": "~ x"}
+        ours = CompetingOutcomesModel(**choices).fit(frame, outcome_col="outcome", **columns)
+        event = {} if form == "interval" else {"event_col": "cured"}
+        one = MixtureCureModel(**choices).fit(frame, **columns, **event)
+        assert ours.loglik == pytest.approx(one.loglik, abs=SAME_MODEL)
+        assert list(ours.params.droplevel("outcome").index) == list(one.params.index)
+        np.testing.assert_allclose(ours.params, one.params, atol=SAME_MODEL)
+        np.testing.assert_allclose(ours.standard_errors, one.standard_errors, rtol=SAME_MODEL)
+        assert ours.never.lower == pytest.approx(one.never.lower, abs=SAME_MODEL)
+        asked, times = frame.head(5), [0.0, 3.0, 24.0]
+        np.testing.assert_allclose(ours.predict_susceptible(asked), one.predict_susceptible(asked), atol=SAME_MODEL)
+        for method in ("predict_survival", "predict_cumulative_incidence"):
+            left = getattr(ours, method)(asked, times, interval=True)
+            right = getattr(one, method)(asked, times, interval=True)
+            np.testing.assert_allclose(left, right, atol=SAME_MODEL)
+
+
+class TestAgainstOtherCode:
+    @pytest.mark.parametrize("never", [True, False])
+    @pytest.mark.parametrize("form", ["exact", "interval"])
+    def test_the_log_likelihood_is_that_added_up_with_scipy_and_stands_at_its_top(self, form, never):
+        frame = portfolio(3, 300, never=never, late=True)
+        distribution = {"cured": "lognormal", "repaid": "exponential", "liquidated": "loglogistic"}
+        columns = INTERVAL if form == "interval" else {"duration_col": "duration"}
+        fit = same_parts(frame, distribution=distribution, never_resolves=never).fit(
+            frame, outcome_col="outcome", weights_col="n", entry_col="entry", **columns
+        )
+
+        def loglik(values):
+            moved = pd.Series(values, index=fit.params.index)
+            rows = brute_force_rows(moved, distribution, frame, exact=form == "exact", never=never)
+            return float(frame["n"] @ rows)
+
+        best = fit.params.to_numpy()
+        assert fit.loglik == pytest.approx(loglik(best), abs=1e-7)
+        step = 1e-4
+        score = np.array([(loglik(best + d) - loglik(best - d)) / (2 * step) for d in step * np.eye(len(best))])
+        # In units of standard errors the score is 0 up to the third derivative that central differences leave.
+        np.testing.assert_allclose(score * fit.standard_errors, 0.0, atol=1e-4)
+
+    def test_when_every_episode_has_ended_it_is_multinomial_logit_times_accelerated_failure_times(self):
+        frame = portfolio(4, never=False, observed=(500, 501))
+        assert not (frame["outcome"] == "open").any()
+        fit = same_parts(frame, never_resolves=False).fit(frame, duration_col="duration", outcome_col="outcome")
+        codes = frame["outcome"].map({outcome: k for k, outcome in enumerate(fit.outcomes)})
+        design = np.column_stack([np.ones(len(frame)), frame["product"] == "mortgage", frame["x"]]).astype(float)
+        logit = sm.MNLogit(codes, design).fit(disp=False, method="newton")
+        ours = fit.params["incidence"].to_numpy()
+        np.testing.assert_allclose(ours, logit.params.to_numpy().T.ravel(), atol=SAME_MAXIMUM)
+        errors = fit.standard_errors["incidence"].to_numpy()
+        np.testing.assert_allclose(errors, np.asarray(logit.bse).T.ravel(), rtol=SAME_MAXIMUM)
+        loglik = logit.llf
+        for outcome, group in frame.groupby("outcome"):
+            peer = lifelines.WeibullAFTFitter().fit(group[["duration", "x"]], "duration", formula="x")
+            mine = fit.params["latency", outcome]
+            assert mine["x"] == pytest.approx(peer.params_["lambda_", "x"], abs=PEER_STOPS)
+            loglik += peer.log_likelihood_
+        assert fit.loglik == pytest.approx(loglik, abs=PEER_STOPS)
+
+    def test_cluster_robust_errors_are_those_of_scores_taken_by_differences(self):
+        frame = portfolio(5, 250, n_outcomes=2)
+        fit = CompetingOutcomesModel(incidence="~ x").fit(
+            frame, outcome_col="outcome", weights_col="n", cluster_col="obligor", **INTERVAL
+        )
+        plain = CompetingOutcomesModel(incidence="~ x").fit(frame, outcome_col="outcome", weights_col="n", **INTERVAL)
+        distribution = dict.fromkeys(OUTCOMES, "weibull")
+
+        def rows(values):
+            return brute_force_rows(pd.Series(values, index=fit.params.index), distribution, frame, exact=False)
+
+        best, step = fit.params.to_numpy(), 1e-4
+        scores = np.column_stack([(rows(best + d) - rows(best - d)) / (2 * step) for d in step * np.eye(len(best))])
+        sums = pd.DataFrame(scores * frame[["n"]].to_numpy()).groupby(frame["obligor"]).sum().to_numpy()
+        bread = plain.cov.to_numpy()
+        np.testing.assert_allclose(fit.cov, bread @ sums.T @ sums @ bread, rtol=1e-4, atol=1e-8)
+        assert fit.n_clusters == frame["obligor"].nunique()
+
+    def test_the_mean_curves_lie_on_the_aalen_johansen_curves_of_simulated_data(self):
+        frame = portfolio(6, 6000, n_outcomes=5)
+        fit = same_parts(frame).fit(frame, outcome_col="outcome", **INTERVAL)
+        months = [3, 6, 12, 24, 60]
+        fitted_curves = fit.mean_curves(frame, months)
+        counted = aalen_johansen(frame, duration_col="month", outcome_col="outcome")
+        assert list(fitted_curves) == list(counted) == list(OUTCOMES)
+        for outcome in OUTCOMES:
+            gap = fitted_curves[outcome](months) - counted[outcome](months)
+            error = counted[outcome].standard_errors[np.searchsorted(counted[outcome].times, months)]
+            assert (np.abs(gap) < 2.5 * error).all()  # both see the same data, so they differ by less than their error
+
+
+class TestDerivatives:
+    @pytest.mark.parametrize("seed", range(12))
+    def test_gradient_and_hessian_are_those_of_differences(self, seed):
+        rng = np.random.default_rng(seed)
+        frame = portfolio(seed, 60, late=True)
+        frame["kept"] = frame["outcome"].where(frame["outcome"] != "liquidated", "sold")
+        exact = seed % 2 == 1
+        columns = {"duration_col": "duration", "lower_col": None, "upper_col": None}
+        columns = columns if exact else {"duration_col": None, **INTERVAL}
+        outcomes, times = read_outcomes(
+            frame, outcome_col="outcome", censored="open", weights_col="n", entry_col="entry", **columns
+        )
+        rows = compress_rows(times, frame, ("x", "outcome"), want_inverse=False)
+        codes = outcomes.codes[rows.representatives][rows.pattern]
+        x = frame["x"].to_numpy()[rows.representatives]
+        both, one = np.column_stack([np.ones(len(x)), x]), np.ones((len(x), 1))
+        names = rng.choice(list(LATENCY_DISTRIBUTIONS), len(outcomes.names))
+        designs = [(both, ("I", "x")), (one, ("I",))] + [(both, ("I", "x"))] * (len(outcomes.names) - 1)
+        distributions = tuple(standard_distribution(name) for name in names)
+        data = make_problem(rows, codes, outcomes.names, designs, distributions, never=seed % 3 != 0).data
+        theta, h = 0.3 * rng.normal(size=data.layout.n_params), 1e-5
+        for part in data.layout.parts:
+            if part.design is None:
+                theta[part.slice] = rng.uniform(-0.5, 0.5)
+        at = evaluate(theta, data)
+        steps = [(evaluate(theta + d, data), evaluate(theta - d, data)) for d in h * np.eye(len(theta))]
+        gradient = np.array([(up.value - down.value) / (2 * h) for up, down in steps])
+        hessian = np.array([(up.gradient - down.gradient) / (2 * h) for up, down in steps])
+        size = max(np.abs(gradient).max(), 1.0), np.abs(hessian).max()
+        np.testing.assert_allclose(at.gradient / size[0], gradient / size[0], atol=DIFFERENCES)
+        np.testing.assert_allclose(at.hessian / size[1], hessian / size[1], atol=DIFFERENCES)
+
+
+class TestIdentities:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_all_outcomes_and_staying_open_add_up_to_one_at_every_time(self, seed):
+        frame = portfolio(10 + seed, n_outcomes=2 + seed % 2)
+        fit = CompetingOutcomesModel(incidence="~ x").fit(frame, outcome_col="outcome", **INTERVAL)
+        times = [0.0, 1.0, 7.5, 48.0, 600.0]
+        asked = frame.head(6)
+        for given in (None, 5.0, np.arange(6.0)):
+            incidence = fit.predict_cumulative_incidence(asked, times, given_open_at=given)
+            total = incidence.T.groupby("time").sum().T + fit.predict_survival(asked, times, given_open_at=given)
+            np.testing.assert_allclose(total, 1.0, atol=ROUNDING)
+            ever = fit.predict_incidence(asked, given_open_at=given)
+            np.testing.assert_allclose(ever.sum(axis=1), 1.0, atol=ROUNDING)
+            assert list(ever.columns) == [*fit.outcomes, "never_resolves"]
+
+    def test_weight_two_is_the_row_twice(self):
+        frame = portfolio(14, 400)
+        model = CompetingOutcomesModel(incidence="~ x")
+        counted = model.fit(frame, outcome_col="outcome", weights_col="n", **INTERVAL)
+        repeated = frame.loc[frame.index.repeat(frame["n"].astype(int))].reset_index(drop=True)
+        again = model.fit(repeated, outcome_col="outcome", **INTERVAL)
+        assert counted.loglik == pytest.approx(again.loglik, abs=1e-8)
+        np.testing.assert_allclose(counted.params, again.params, atol=SAME_MAXIMUM)
+        np.testing.assert_allclose(counted.standard_errors, again.standard_errors, rtol=SAME_MAXIMUM)
+        assert counted.n_episodes == again.n_episodes == len(repeated)
+
+    def test_the_order_of_rows_does_not_matter(self):
+        frame, fit = fitted()
+        shuffled = frame.sample(frac=1.0, random_state=0)
+        again = same_parts(frame).fit(shuffled, outcome_col="outcome", entry_col="entry", **INTERVAL)
+        assert fit.loglik == pytest.approx(again.loglik, abs=1e-8)
+        np.testing.assert_allclose(fit.params, again.params, atol=SAME_MAXIMUM)
+
+    def test_the_unit_of_time_shifts_intercepts_and_nothing_else(self):
+        frame, fit = fitted()
+        days = frame.assign(**{c: 30.0 * frame[c] for c in ("lower", "upper", "entry")})
+        again = same_parts(frame).fit(days, outcome_col="outcome", entry_col="entry", **INTERVAL)
+        shift = pd.Series(0.0, index=fit.params.index)
+        shift[[i for i in shift.index if i[0] == "latency" and i[2] == "Intercept"]] = np.log(30)
+        np.testing.assert_allclose(again.params - shift, fit.params, atol=SAME_MAXIMUM)
+        np.testing.assert_allclose(again.standard_errors, fit.standard_errors, rtol=SAME_MAXIMUM)
+        assert again.loglik == pytest.approx(fit.loglik, abs=1e-8)
+
+    def test_a_continuous_covariate_that_cannot_be_compressed_has_the_same_likelihood(self):
+        frame = portfolio(15, 4600, n_outcomes=2)
+        frame["x"] = np.random.default_rng(0).normal(size=len(frame))
+        model = CompetingOutcomesModel(incidence="~ x", latency="~ x")
+        fit = model.fit(frame, outcome_col="outcome", **INTERVAL)
+        assert fit.n_compressed_rows == len(frame)
+        rows = brute_force_rows(fit.params, dict.fromkeys(OUTCOMES, "weibull"), frame.head(200), exact=False)
+        alone = model.fit(frame.head(200), outcome_col="outcome", **INTERVAL)
+        assert alone.loglik > rows.sum()
+        everyone = brute_force_rows(fit.params, dict.fromkeys(OUTCOMES, "weibull"), frame, exact=False)
+        assert fit.loglik == pytest.approx(everyone.sum(), rel=ROUNDING)
+
+    def test_the_same_distribution_and_formula_by_outcome_is_the_text_for_all(self):
+        frame, fit = fitted()
+        by_outcome = CompetingOutcomesModel(
+            distribution=dict.fromkeys(OUTCOMES, "weibull"),
+            incidence="~ product + x",
+            latency=dict.fromkeys(OUTCOMES, "~ x"),
+        ).fit(frame, outcome_col="outcome", entry_col="entry", **INTERVAL)
+        pd.testing.assert_series_equal(fit.params, by_outcome.params)
+
+    def test_a_frame_is_never_modified(self):
+        frame = portfolio(16)
+        before = frame.copy()
+        CompetingOutcomesModel().fit(frame, outcome_col="outcome", **INTERVAL)
+        pd.testing.assert_frame_equal(frame, before)
+
+
+def moved(fit, values):
+    fields = {name: getattr(fit, name) for name in fit.__slots__}
+    return type(fit)(**fields | {"params": pd.Series(values, index=fit.params.index)})
+
+
+def delta_errors(fit, function):
+    """Standard errors of a vector function of the parameters, by differences."""
+    best, h = fit.params.to_numpy(), 1e-5
+    slopes = np.array(
+        [(function(moved(fit, best + d)) - function(moved(fit, best - d))) / (2 * h) for d in h * np.eye(len(best))]
+    )
+    return np.sqrt(np.einsum("ir,ij,jr->r", slopes, fit.cov.to_numpy(), slopes))
+
+
+class TestPredictions:
+    @pytest.fixture
+    def asked(self):
+        return pd.DataFrame({"product": ["card", "mortgage", "card"], "x": [0.0, 1.0, -1.0]}, index=["u", "v", "w"])
+
+    def test_cumulative_incidence_follows_the_formula(self, asked):
+        _, fit = fitted()
+        design = np.array([[1, 0, 0.0], [1, 1, 1.0], [1, 0, -1.0]])
+        odds = {k: np.exp(design @ fit.params["incidence", k].to_numpy()) for k in fit.outcomes}
+        total = 1 + sum(odds.values())
+        times = np.array([0.0, 3.0, 12.5])
+        table = fit.predict_cumulative_incidence(asked, times)
+        assert list(table.index) == ["u", "v", "w"]
+        for k in fit.outcomes:
+            scale = np.exp(design[:, [0, 2]] @ fit.params["latency", k].to_numpy())
+            power = np.exp(-fit.params["ancillary", k, "log_sigma"])
+            expected = (odds[k] / total)[:, None] * -np.expm1(-((times / scale[:, None]) ** power))
+            np.testing.assert_allclose(table[k], expected, atol=1e-12)
+            assert list(table[k].columns) == list(times)
+
+    @pytest.mark.parametrize("given", [None, 4.0])
+    def test_bands_are_those_of_the_delta_method_by_differences(self, asked, given):
+        _, fit = fitted()
+
+        def cloglog(f):
+            table = f.predict_cumulative_incidence(asked, [9.0], given_open_at=given)
+            return np.log(-np.log1p(-table.to_numpy().T.ravel()))
+
+        half = stats.norm.ppf(0.975) * delta_errors(fit, cloglog)
+        band = fit.predict_cumulative_incidence(asked, [9.0], given_open_at=given, interval=True)
+        band = band.unstack(["outcome", "time"])
+        centre = np.log(-np.log1p(-band["value"].to_numpy().T.ravel()))
+        for side, sign in (("upper", 1.0), ("lower", -1.0)):
+            limit = np.log(-np.log1p(-band[side].to_numpy().T.ravel()))
+            np.testing.assert_allclose(sign * (limit - centre), half, rtol=1e-5)
+
+    @pytest.mark.parametrize("given", [None, 4.0])
+    def test_bands_of_survival_and_of_the_final_shares_are_those_of_the_delta_method(self, asked, given):
+        _, fit = fitted()
+        quantile = stats.norm.ppf(0.975)
+
+        def log_log(f):
+            return np.log(-np.log(f.predict_survival(asked, [9.0], given_open_at=given).to_numpy()[:, 0]))
+
+        def logit(f):
+            return stats.logistic.ppf(f.predict_incidence(asked, given_open_at=given).to_numpy().ravel())
+
+        band = fit.predict_survival(asked, [9.0], given_open_at=given, interval=True)
+        gap = np.log(-np.log(band["lower"])) - np.log(-np.log(band["value"]))
+        np.testing.assert_allclose(gap, quantile * delta_errors(fit, log_log), rtol=1e-5)
+        share = fit.predict_incidence(asked, given_open_at=given, interval=True)
+        assert share.index.names == ["row", "outcome"]
+        gap = stats.logistic.ppf(share["upper"]) - stats.logistic.ppf(share["value"])
+        np.testing.assert_allclose(gap, quantile * delta_errors(fit, logit), rtol=1e-5)
+
+    def test_what_is_known_to_be_open_is_conditioned_on(self, asked):
+        _, fit = fitted()
+        months = np.array([2.0, 6.0, 10.0])
+        later = fit.predict_cumulative_incidence(asked, [24.0], given_open_at=months)
+        for row, month in enumerate(months):
+            one = asked.iloc[[row]]
+            curve = fit.predict_cumulative_incidence(one, [month, 24.0])
+            still_open = fit.predict_survival(one, [month]).iloc[0, 0]
+            for k in fit.outcomes:
+                expected = (curve[k, 24.0].iloc[0] - curve[k, month].iloc[0]) / still_open
+                assert later[k, 24.0].iloc[row] == pytest.approx(expected, abs=1e-12)
+        before = fit.predict_cumulative_incidence(asked, [1.0, 2.0], given_open_at=3.0, interval=True)
+        assert (before.to_numpy() == 0).all()
+        assert (fit.predict_survival(asked, [1.0, 3.0], given_open_at=3.0).to_numpy() == 1).all()
+
+    def test_waiting_makes_it_likelier_that_an_episode_never_resolves(self, asked):
+        _, fit = fitted()
+        shares = [fit.predict_incidence(asked, given_open_at=t)["never_resolves"] for t in (0, 6, 24, 72)]
+        assert all((later > earlier).all() for earlier, later in pairwise(shares))
+
+    def test_the_mean_curves_are_weighted_means_with_their_own_bands(self, asked):
+        _, fit = fitted()
+        weights = np.array([1.0, 2.0, 5.0])
+        curves = fit.mean_curves(asked, [3, 9], weights)
+
+        def mean(f):
+            return weights @ f.predict_cumulative_incidence(asked, [9.0])["repaid"].to_numpy() / 8
+
+        rows = fit.predict_cumulative_incidence(asked, [9.0])["repaid"][9.0]
+        assert curves["repaid"](9).item() == pytest.approx(np.average(rows, weights=weights), abs=1e-12)
+        assert curves["repaid"].standard_errors[2] == pytest.approx(delta_errors(fit, mean)[0], rel=1e-5)
+        assert (curves["repaid"].times[0], curves["repaid"].upper[0]) == (0.0, 0.0)
+        total = sum(curve.values for curve in curves.values()) + fit.mean_survival(asked, [3, 9], weights).values
+        np.testing.assert_allclose(total, 1.0, atol=ROUNDING)
+        for curve in (*curves.values(), fit.mean_survival(asked, [3, 9], weights)):
+            assert (curve.lower <= curve.values).all()
+            assert (curve.values <= curve.upper).all()
+
+    def test_the_share_never_resolving_averages_over_the_episodes_fitted(self):
+        frame, fit = fitted()
+        assert fit.never.value == pytest.approx(fit.predict_incidence(frame)["never_resolves"].mean(), abs=1e-12)
+        assert fit.never.lower < fit.never.value < fit.never.upper
+
+    def test_levels_columns_and_times_that_the_fit_does_not_know_are_refused(self, asked):
+        _, fit = fitted()
+        with pytest.raises(ExtrapolationError, match="product has the levels lease"):
+            fit.predict_incidence(asked.assign(product="lease"))
+        with pytest.raises(ContractError, match="column 'x' of the formula is missing"):
+            fit.predict_survival(asked[["product"]], [1.0])
+        with pytest.raises(ValueError, match="times must be"):
+            fit.predict_cumulative_incidence(asked, [-1.0])
+        for given in (-1.0, [1.0, 2.0], np.nan):
+            with pytest.raises(ValueError, match="given_open_at must be one time"):
+                fit.predict_incidence(asked, given_open_at=given)
+
+
+class TestWhatAFitSays:
+    def test_the_sentence_counts_the_outcomes_and_the_share_never_resolving(self):
+        _, fit = fitted()
+        text = fit.sentence()
+        assert text.startswith(f"Outcomes: {fit.n_by_outcome['cured']:,.0f} cured, ")
+        assert f"{fit.never.value:.1%}" in text
+        assert "never to resolve" in text
+
+    def test_the_record_goes_through_json_and_holds_every_parameter(self):
+        _, fit = fitted()
+        record = json.loads(json.dumps(fit.to_record(), allow_nan=False))
+        assert [row["outcome"] for row in record["params"]] == list(fit.params.index.get_level_values("outcome"))
+        assert record["loglik"] == fit.loglik
+        assert record["distribution"]["cured"] == "weibull"
+
+    def test_the_summary_has_estimate_error_and_interval(self):
+        _, fit = fitted()
+        table = fit.summary()
+        np.testing.assert_allclose(table["upper"] - table["lower"], 2 * stats.norm.ppf(0.975) * fit.standard_errors)
+        assert list(fit.to_frame().columns[:4]) == ["part", "outcome", "term", "estimate"]
+        assert fit.params.index.names == ["part", "outcome", "term"]
+        assert "never to resolve" in fit._repr_html_()
+        assert fit.aic == pytest.approx(2 * fit.n_params - 2 * fit.loglik)
+        assert fit.bic == pytest.approx(np.log(fit.n_episodes) * fit.n_params - 2 * fit.loglik)
+
+    def test_a_fit_survives_pickling(self):
+        frame, fit = fitted()
+        again = pickle.loads(pickle.dumps(fit))
+        pd.testing.assert_frame_equal(again.predict_incidence(frame), fit.predict_incidence(frame))
+
+
+class TestTooLittle:
+    def test_all_open(self):
+        frame = portfolio(20).assign(outcome="open", upper=np.inf)
+        with pytest.raises(InsufficientDataError, match="are open, so neither how they end nor when"):
+            CompetingOutcomesModel().fit(frame, outcome_col="outcome", **INTERVAL)
+
+    def test_an_outcome_with_too_few_episodes_is_named(self):
+        frame = portfolio(21)
+        rare = frame.index[frame["outcome"] == "repaid"][2:]
+        with pytest.raises(
+            InsufficientDataError, match=r"outcome 'repaid': 2 events cannot carry 3 parameters.*another"
+        ):
+            CompetingOutcomesModel().fit(frame.drop(rare), outcome_col="outcome", **INTERVAL)
+
+    def test_an_outcome_that_never_occurs_in_a_level_is_named(self):
+        frame = portfolio(22)
+        frame = frame[(frame["outcome"] != "repaid") | (frame["product"] == "card")]
+        with pytest.raises(InsufficientDataError, match=r"outcome 'repaid': .*product\[T.mortgage\] has the event"):
+            CompetingOutcomesModel(incidence="~ product").fit(frame, outcome_col="outcome", **INTERVAL)
+
+    def test_a_baseline_level_without_an_outcome_is_found_by_the_climb(self):
+        frame = portfolio(23)
+        frame = frame[(frame["outcome"] != "repaid") | (frame["product"] == "mortgage")]
+        with pytest.raises(InsufficientDataError, match=r"incidence of outcome 'repaid' runs to 0.*separate"):
+            CompetingOutcomesModel(incidence="~ product").fit(frame, outcome_col="outcome", **INTERVAL)
+
+    def test_columns_that_repeat_each_other_are_named(self):
+        frame = portfolio(24).assign(twin=lambda f: f["product"].str.upper())
+        with pytest.raises(InsufficientDataError, match="determine each other"):
+            CompetingOutcomesModel(latency="~ product + twin").fit(frame, outcome_col="outcome", **INTERVAL)
+
+    def test_when_no_start_converges_the_error_says_what_was_tried(self, monkeypatch):
+        monkeypatch.setattr(_competing_estimation, "_ITERATIONS", 0)
+        with pytest.raises(ConvergenceError, match=r"3 competing outcomes.*Try fewer covariates"):
+            CompetingOutcomesModel().fit(portfolio(25, 300), outcome_col="outcome", **INTERVAL)
+
+
+class TestBoundary:
+    def test_without_a_plateau_the_never_resolving_share_stands_at_zero_and_says_so(self):
+        frame = portfolio(26, never=False, observed=(400, 401))
+        fit = CompetingOutcomesModel(incidence="~ x").fit(frame, outcome_col="outcome", **INTERVAL)
+        assert "never resolves is at its lower bound of 0" in fit.boundary
+        assert "never_resolves=False" in fit.sentence()
+        assert fit.standard_errors["incidence"].isna().any()
+        assert fit.never.value == pytest.approx(0.0, abs=1e-3)
+        assert np.isnan(fit.never.lower)
+        without = CompetingOutcomesModel(incidence="~ x", never_resolves=False)
+        other = without.fit(frame, outcome_col="outcome", **INTERVAL)
+        assert fit.loglik == pytest.approx(other.loglik, abs=1e-2)
+        assert other.boundary is None
+        assert other.standard_errors.notna().all()
+        assert "every episode is resolved in the end" in other.sentence()
+
+
+class TestSearch:
+    def test_a_search_on_a_thinned_sample_ends_at_the_same_maximum(self, monkeypatch):
+        frame, fit = fitted()
+        monkeypatch.setattr(_competing_estimation, "_EXPLORED_TERMS", 150)
+        again = same_parts(frame).fit(frame, outcome_col="outcome", entry_col="entry", **INTERVAL)
+        assert again.loglik == pytest.approx(fit.loglik, abs=1e-7)
+
+    def test_the_search_is_reported(self):
+        _, fit = fitted()
+        assert fit.n_starts >= 4
+        assert 1 <= fit.n_agreed <= fit.n_starts
+
+
+class TestBorder:
+    def test_open_rows_with_an_end_and_ended_rows_without_are_named(self):
+        frame = portfolio(30, 50)
+        frame.loc[0, "outcome"] = "open" if frame.loc[0, "outcome"] != "open" else "cured"
+        with pytest.raises(ContractError, match=r"upper must be infinite where outcome is 'open'.*row 0"):
+            CompetingOutcomesModel().fit(frame, outcome_col="outcome", **INTERVAL)
+
+    def test_missing_outcomes_and_columns_are_named(self):
+        frame = portfolio(30, 50)
+        with pytest.raises(ContractError, match="column 'ending' is missing"):
+            CompetingOutcomesModel().fit(frame, outcome_col="ending", **INTERVAL)
+        frame.loc[3, "outcome"] = None
+        with pytest.raises(ContractError, match="outcome must not be missing"):
+            CompetingOutcomesModel().fit(frame, outcome_col="outcome", **INTERVAL)
+
+    def test_outcomes_that_a_mapping_leaves_out_are_named(self):
+        frame = portfolio(30, 200)
+        model = CompetingOutcomesModel(distribution={"cured": "weibull"})
+        with pytest.raises(ValueError, match="distribution says nothing of 'repaid', 'liquidated'"):
+            model.fit(frame, outcome_col="outcome", **INTERVAL)
+
+    def test_the_outcome_is_no_covariate_of_itself(self):
+        frame = portfolio(30, 200)
+        with pytest.raises(ValueError, match="a formula reads outcome"):
+            CompetingOutcomesModel(incidence="~ outcome").fit(frame, outcome_col="outcome", **INTERVAL)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"distribution": "gompertz"}, "distribution is 'gompertz'"),
+            ({"distribution": {"cured": "gompertz"}}, "distribution is 'gompertz'"),
+            ({"incidence": "y ~ x"}, "incidence formula 'y ~ x' has a left side"),
+            ({"latency": {"cured": "~ 0"}}, "has no term"),
+            ({"never_resolves": "yes"}, "never_resolves is 'yes'"),
+        ],
+    )
+    def test_choices_are_checked_when_they_are_made(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            CompetingOutcomesModel(**options)
+
+
+@pytest.mark.slow
+class TestSimulatedTruth:
+    """Intervals cover the truth as often as they say, pooled over parameters and over predicted probabilities."""
+
+    def test_intervals_of_parameters_and_of_conditional_incidences_cover_in_93_to_97_percent(self):
+        n_portfolios, truth = (
+            250,
+            np.concatenate([INCIDENCE[:3, [0, 1]].ravel(), LATENCY[:3, :2].ravel(), LATENCY[:3, 2]]),
+        )
+        model = CompetingOutcomesModel(incidence="~ x", latency="~ x")
+        asked = pd.DataFrame({"x": [-0.5, 0.5]})
+        covered, curves = [], []
+        for seed in range(n_portfolios):
+            frame = portfolio(1000 + seed, 2400)
+            frame = frame[frame["product"] == "card"]
+            fit = model.fit(frame, outcome_col="outcome", **INTERVAL)
+            table = fit.summary()
+            covered.append((table["lower"] <= truth) & (truth <= table["upper"]))
+            exact = moved(fit, truth).predict_cumulative_incidence(asked, [6.0, 24.0], given_open_at=3.0)
+            exact = exact.stack(["outcome", "time"], future_stack=True).to_numpy()
+            band = fit.predict_cumulative_incidence(asked, [6.0, 24.0], given_open_at=3.0, interval=True)
+            curves.append((band["lower"] <= exact) & (exact <= band["upper"]))
+        assert 0.93 < np.mean(covered) < 0.97
+        assert 0.93 < np.mean(curves) < 0.97
