@@ -29,6 +29,7 @@ from .errors import PlanError as PlanError
 from .errors import RecoverykitError as RecoverykitError
 from .errors import RefusedColumnError as RefusedColumnError
 from .errors import SpecError as SpecError
+from .estimators.competing_outcomes import CompetingOutcomesFit as CompetingOutcomesFit
 from .estimators.competing_outcomes import CompetingOutcomesModel as CompetingOutcomesModel
 from .estimators.cox import CoxModel as CoxModel
 from .estimators.cox_cure import CoxCureFit as CoxCureFit

@@ -6,8 +6,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from recoverykit.curves import StepCurve
 from recoverykit.estimators._competing_layout import make_layout
-from recoverykit.estimators._competing_prediction import Predictor
+from recoverykit.estimators._competing_prediction import (
+    Predictor,
+    Quantity,
+    incidence_band,
+    mean_bands,
+    still_open,
+    survival_band,
+)
 from recoverykit.estimators._formulas import Design, check_prediction_frame, design_matrix
 from recoverykit.estimators._mixture_prediction import Band
 from recoverykit.estimators.distributions import StandardDistribution
@@ -67,3 +75,14 @@ def outcome_table(bands: Mapping[str, Band], index: pd.Index, times: Array) -> p
     arrays.append(pd.Index(np.tile(np.repeat(np.array(list(bands), dtype=object), n_times), len(index))))
     arrays.append(pd.Index(np.tile(times, len(index) * n_outcomes)))
     return pd.DataFrame(columns, index=pd.MultiIndex.from_arrays(arrays, names=[*names, "outcome", "time"]))
+
+
+def mean_curve(predictor: Predictor, quantity: Quantity | None, times: Array, weight: Array) -> StepCurve:
+    """Average an incidence, or with None the chance of being open, over rows as a curve from 0 on."""
+    asked = times if times[0] == 0 else np.concatenate([[0.0], times])
+    value, error = mean_bands(predictor, quantity or still_open, asked, weight)
+    if quantity is None:
+        band = survival_band(np.log(value), error / value, predictor.quantile)
+    else:
+        band = incidence_band(value, error, predictor.quantile)
+    return StepCurve(asked, band.value, band.lower, band.upper, predictor.level, standard_errors=band.standard_error)

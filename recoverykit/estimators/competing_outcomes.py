@@ -250,7 +250,7 @@ def _assemble(
     covariance = found.covariance
     if clusters is not None:
         covariance = sandwich(problem, found.theta, covariance, clusters)
-    labels = pd.MultiIndex.from_tuples(problem.names, names=["part", "outcome", "term"])
+    labels = _labels(problem)
     masked = np.where(np.outer(found.identified, found.identified), covariance, np.nan)
     rows, layout = problem.rows, problem.data.layout
     n_by_outcome = np.bincount(problem.codes + 1, weights=rows.weight, minlength=layout.n_outcomes + 1)[1:]
@@ -282,6 +282,16 @@ def _assemble(
         designs=designs,
         covariance=covariance,
     )
+
+
+def _labels(problem: Problem) -> pd.MultiIndex:
+    """Return the index of parameters; levels in order of appearance, so that it counts as sorted when it is read."""
+    parts, outcomes, terms = zip(*problem.names, strict=True)
+    orders = (("incidence", "latency", "ancillary"), problem.outcomes, tuple(dict.fromkeys(terms)))
+    codes = [
+        [order.index(name) for name in column] for column, order in zip((parts, outcomes, terms), orders, strict=True)
+    ]
+    return pd.MultiIndex(levels=[list(order) for order in orders], codes=codes, names=["part", "outcome", "term"])
 
 
 def _never(problem: Problem, found: Estimate, covariance: Array, level: float) -> ShareInterval | None:

@@ -16,7 +16,6 @@ from recoverykit.estimators._competing_prediction import (
     Predictor,
     Quantity,
     incidence_band,
-    mean_bands,
     never,
     outcome_by,
     row_bands,
@@ -24,7 +23,7 @@ from recoverykit.estimators._competing_prediction import (
     still_open,
     survival_band,
 )
-from recoverykit.estimators._competing_tables import outcome_table, read_predictor
+from recoverykit.estimators._competing_tables import mean_curve, outcome_table, read_predictor
 from recoverykit.estimators._fit_tables import (
     checked_times,
     checked_weights,
@@ -164,9 +163,9 @@ class CompetingOutcomesFit:
             log_value, error = row_bands(predictor, quantity, np.array([np.inf]))
             value = np.exp(log_value)
             bands[name] = share_band(value, value * error, predictor.quantile)
-        if not interval:
-            return pd.DataFrame({name: band.value[:, 0] for name, band in bands.items()}, index=frame.index)
-        return outcome_table(bands, frame.index, np.array([np.inf])).droplevel("time")
+        if interval:
+            return outcome_table(bands, frame.index, np.array([np.inf])).droplevel("time")
+        return pd.DataFrame({name: band.value[:, 0] for name, band in bands.items()}, index=frame.index)
 
     def predict_susceptible(self, frame: pd.DataFrame, *, given_open_at: ArrayLike | None = None) -> pd.Series:
         """Predict P(ever resolves) of each row: the sum of the outcomes of ``predict_incidence``."""
@@ -276,10 +275,9 @@ class CompetingOutcomesFit:
         ContractError, ExtrapolationError, ValueError
             As ``predict_cumulative_incidence``; ValueError for weights that are negative or all 0.
         """
-        return {
-            outcome: self._mean_curve(frame, times, weights, given_open_at, outcome_by(k))
-            for k, outcome in enumerate(self.outcomes)
-        }
+        asked, weight = checked_times(times), checked_weights(weights, len(frame))
+        rows = self._predictor(frame, given_open_at)
+        return {name: mean_curve(rows, outcome_by(k), asked, weight) for k, name in enumerate(self.outcomes)}
 
     def mean_survival(
         self,
@@ -290,7 +288,8 @@ class CompetingOutcomesFit:
         given_open_at: ArrayLike | None = None,
     ) -> StepCurve:
         """Average the chance of being open over the rows of a frame; parameters and errors as in ``mean_curves``."""
-        return self._mean_curve(frame, times, weights, given_open_at, None)
+        weight = checked_weights(weights, len(frame))
+        return mean_curve(self._predictor(frame, given_open_at), None, checked_times(times), weight)
 
     def summary(self) -> pd.DataFrame:
         """Return one row per parameter: estimate, standard error, z, two-sided p-value, interval."""
@@ -309,10 +308,8 @@ class CompetingOutcomesFit:
         )
         record: dict[str, object] = {name: getattr(self, name) for name in names}
         record["outcomes"] = list(self.outcomes)
-        for name in ("distribution", "latency", "n_by_outcome"):
-            record[name] = dict(getattr(self, name))
-        never_share = None if self.never is None else {k: plain(v) for k, v in asdict(self.never).items()}
-        record["never"] = never_share
+        record |= {name: dict(getattr(self, name)) for name in ("distribution", "latency", "n_by_outcome")}
+        record["never"] = None if self.never is None else {k: plain(v) for k, v in asdict(self.never).items()}
         rows = self.to_frame().to_dict(orient="records")
         record["params"] = [{str(k): v if isinstance(v, str) else plain(v) for k, v in row.items()} for row in rows]
         record["sentence"] = self.sentence()
@@ -321,7 +318,6 @@ class CompetingOutcomesFit:
     def sentence(self) -> str:
         """Name the outcomes, and say what share is estimated never to resolve."""
         seen = ", ".join(f"{n:,.0f} {outcome}" for outcome, n in self.n_by_outcome.items())
-        opening = f"Outcomes: {seen} of {self.n_episodes:,.0f} episodes"
         if self.never is None:
             share = "the model takes it that every episode is resolved in the end"
         else:
@@ -330,7 +326,7 @@ class CompetingOutcomesFit:
                 share += f" ({self.level:.0%} interval {self.never.lower:.1%} to {self.never.upper:.1%})"
             share += " are estimated never to resolve"
         caution = "" if self.boundary is None else f"; note that {self.boundary}"
-        return f"{opening}; {share}{caution}."
+        return f"Outcomes: {seen} of {self.n_episodes:,.0f} episodes; {share}{caution}."
 
     def _repr_html_(self) -> str:
         table = self.summary().to_html(float_format=lambda number: f"{number:.4g}")
@@ -339,26 +335,6 @@ class CompetingOutcomesFit:
     def _classes(self) -> dict[str, Quantity]:
         found = {outcome: outcome_by(k) for k, outcome in enumerate(self.outcomes)}
         return found | {NEVER: never} if self.never_resolves else found
-
-    def _mean_curve(
-        self,
-        frame: pd.DataFrame,
-        times: ArrayLike,
-        weights: ArrayLike | None,
-        given_open_at: ArrayLike | None,
-        quantity: Quantity | None,
-    ) -> StepCurve:
-        """Average one quantity; None stands for being open."""
-        asked = checked_times(times)
-        asked = asked if asked[0] == 0 else np.concatenate([[0.0], asked])
-        weight = checked_weights(weights, len(frame))
-        predictor = self._predictor(frame, given_open_at)
-        value, error = mean_bands(predictor, quantity or still_open, asked, weight)
-        if quantity is None:
-            band = survival_band(np.log(value), error / value, predictor.quantile)
-        else:
-            band = incidence_band(value, error, predictor.quantile)
-        return StepCurve(asked, band.value, band.lower, band.upper, self.level, standard_errors=band.standard_error)
 
     def _predictor(self, frame: pd.DataFrame, given_open_at: ArrayLike | None) -> Predictor:
         distributions = tuple(standard_distribution(self.distribution[outcome]) for outcome in self.outcomes)
