@@ -18,19 +18,21 @@ import lazy_loader
 
 from recoverykit.batch import manifest as manifests
 from recoverykit.batch import plan as plans
-from recoverykit.batch._files import write_text
-from recoverykit.errors import RecoverykitError
+from recoverykit.batch._files import RESULTS, write_text
+from recoverykit.errors import InsufficientDataError, RecoverykitError
 
 # Loaded at first use: `--version`, `status` and every worker process start without pandas and its relatives.
 _load, _, _ = lazy_loader.attach(
     "recoverykit",
     submod_attrs={
-        "portfolio.opening": ["open_book"],
+        "portfolio.backtest": ["back_test_date"],
+        "portfolio.opening": ["frozen_folder", "open_book"],
         "portfolio.workout": ["prepare_book"],
         "data.mapping": ["spec_json_schema"],
         "data.synthetic": ["write_sample"],
         "batch.pipeline": ["injected_parameters", "run_pack"],
         "batch.render": ["render_pack"],
+        "batch.results": ["read_records"],
     },
 )
 
@@ -81,7 +83,24 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    code, _ = _execute(plans.read_plan(arguments.plan), arguments)
+    return code
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    """Run a plan with its clock set back, and print each segment's verdict."""
     plan = plans.read_plan(arguments.plan)
+    changes = {"name": f"{plan.name}-{arguments.frozen}", "parameters": {**plan.parameters, "as_of": arguments.frozen}}
+    code, folder = _execute(plan.model_copy(update=changes), arguments)
+    records = {} if arguments.dry_run else _load("read_records")(str(folder / RESULTS), "07_backtest")
+    for segment, record in records.items():
+        missed = f"{100 * record['bias']:+.1f} points of loss missed on {record['n_open_then']:,} open episodes"
+        print(f"{segment}: {record['light']}; {missed} since {record['as_of']}.")
+    return code
+
+
+def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path]:
+    """Open the data, run the plan and make the pack; return the exit code and the run folder."""
     opened = _load("open_book")(arguments.data, reporting_date=arguments.as_of, segment_by=tuple(plan.segment_by))
     date = f"{opened.reporting_date:%Y-%m-%d}"
     selection = {"only": arguments.only, "segments": arguments.segment}
@@ -91,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
     tasks = plans.expand_plan(plan, opened.segments(plan.segment_by), injected)
     tasks = plans.select_tasks(tasks, **selection)
     if arguments.dry_run:
-        return _show_tasks(tasks)
+        return _show_tasks(tasks), folder
     with _ended_politely():
         outcome = _load("run_pack")(
             plan,
@@ -99,7 +118,7 @@ def _run(arguments: argparse.Namespace) -> int:
             folder,
             reporting_date=date,
             data={"name": opened.name, "currency": opened.currency, "hashes": opened.data_hashes},
-            write_book=lambda target: _load("prepare_book")(opened, target, discounts=_discounts(tasks)),
+            write_book=lambda target: _prepare(opened, arguments.data, target, tasks),
             selection=selection,
             n_workers=arguments.workers,
             timeout_seconds=arguments.timeout,
@@ -108,7 +127,7 @@ def _run(arguments: argparse.Namespace) -> int:
     _show_status(outcome.manifest)
     if outcome.index is not None:
         print(outcome.index)
-    return ALL_WELL if outcome.status == manifests.RunStatus.COMPLETE else SOME_FAILED
+    return ALL_WELL if outcome.status == manifests.RunStatus.COMPLETE else SOME_FAILED, folder
 
 
 @contextlib.contextmanager
@@ -123,6 +142,16 @@ def _ended_politely() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _prepare(opened: Any, data: str, target: Path, tasks: Sequence[plans.Task]) -> None:
+    """Write the book that the notebooks will open, and the same as of each date to which one sets the clock back."""
+    _load("prepare_book")(opened, target, discounts=_discounts(tasks))
+    asked = {str(task.parameters["as_of"]) for task in tasks if "as_of" in task.parameters}
+    for date in sorted({_load("back_test_date")(opened, as_of) for as_of in asked}):
+        with contextlib.suppress(InsufficientDataError):  # no default yet: the notebook that asks for it says so
+            frozen = _load("open_book")(data, reporting_date=date, segment_by=opened.segment_by, freeze=True)
+            _load("prepare_book")(frozen, _load("frozen_folder")(target, date), discounts=_discounts(tasks))
 
 
 def _discounts(tasks: Sequence[plans.Task]) -> list[str]:
@@ -196,6 +225,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("spec", metavar="SPEC", help="data spec (YAML)")
     check.add_argument("--as-of", default="", metavar="DATE", help="reporting date, YYYY-MM-DD (default: of the spec)")
     _add_run(_command(commands, "run", _run, "run a plan of notebooks over all segments and make the pack"))
+    _add_backtest(
+        _command(commands, "backtest", _backtest, "set the clock back and hold the estimate of then against now")
+    )
     render = _command(commands, "render", _render, "render the pages of a run again from its executed notebooks")
     render.add_argument("run", metavar="RUN", help="run folder")
     status = _command(commands, "status", _status, "say how a run stands")
@@ -205,10 +237,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_backtest(backtest: argparse.ArgumentParser) -> None:
+    plan = "notebooks/plans/backtest.yml"
+    backtest.add_argument("plan", nargs="?", default=plan, metavar="PLAN", help=f"plan (default {plan})")
+    backtest.add_argument("--as-of", dest="frozen", required=True, metavar="DATE", help="date to set the clock back to")
+    date = "date of hindsight, YYYY-MM-DD (default: reporting date of the spec)"
+    backtest.add_argument("--hindsight", dest="as_of", default="", metavar="DATE", help=date)
+    _add_execution(backtest)
+
+
 def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("plan", metavar="PLAN", help="plan (YAML)")
-    run.add_argument("--data", required=True, metavar="SPEC", help="data spec (YAML)")
     run.add_argument("--as-of", default="", metavar="DATE", help="reporting date, YYYY-MM-DD (default: of the spec)")
+    _add_execution(run)
+
+
+def _add_execution(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--data", required=True, metavar="SPEC", help="data spec (YAML)")
     run.add_argument("--out", metavar="DIR", help="run folder (default runs/<plan>-<reporting date>)")
     run.add_argument("--workers", type=int, metavar="N", help="notebooks at a time (default: number of cores)")
     run.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="for one notebook (default 1800)")

@@ -13,13 +13,13 @@ import statsmodels.api as sm
 from scipy import stats
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
-from recoverykit.estimators import _competing_estimation
+from recoverykit.estimators import _competing_estimation, _competing_prediction, _simulation
 from recoverykit.estimators._competing_data import make_problem, read_outcomes
 from recoverykit.estimators._competing_kernels import evaluate
 from recoverykit.estimators._event_times import compress_rows
 from recoverykit.estimators.competing_outcomes import CompetingOutcomesModel
 from recoverykit.estimators.distributions import LATENCY_DISTRIBUTIONS, standard_distribution
-from recoverykit.estimators.mixture_cure import MixtureCureModel
+from recoverykit.estimators.mixture_cure import MixtureCureModel, compare_fits, compare_nested
 from recoverykit.estimators.nonparametric import aalen_johansen
 
 #: Two codes of one likelihood, summed in another order.
@@ -32,6 +32,10 @@ SAME_MODEL = 1e-6
 PEER_STOPS = 1e-3
 #: Central differences of a log-likelihood of some hundreds, relative to its largest derivative.
 DIFFERENCES = 1e-6
+#: Quadrature with 40 nodes of a smooth function between 0 and 1.
+QUADRATURE = 1e-6
+#: Percentiles of 1,000 draws against the delta method, in widths of the interval; they differ in their skewness too.
+MONTE_CARLO = 0.15
 
 OUTCOMES = ("cured", "repaid", "liquidated", "sold", "written_off")
 STANDARD = {
@@ -186,6 +190,85 @@ class TestOneOutcomeIsTheMixtureCureModel:
             np.testing.assert_allclose(left, right, atol=SAME_MODEL)
 
 
+class TestBackground:
+    @pytest.mark.parametrize("form", ["exact", "interval"])
+    def test_with_one_outcome_it_is_that_of_the_mixture_cure_model(self, form):
+        frame = portfolio(31, n_outcomes=1, late=True).assign(known=lambda f: 0.002 * f["n"])
+        frame["cured"] = frame["outcome"] == "cured"
+        columns = {"entry_col": "entry"} | (INTERVAL if form == "interval" else {"duration_col": "duration"})
+        choices = {"incidence": "~ product", "latency": "~ x"}
+        ours = CompetingOutcomesModel(**choices).fit(
+            frame, outcome_col="outcome", background_cols={"cured": "known"}, **columns
+        )
+        event = {} if form == "interval" else {"event_col": "cured"}
+        one = MixtureCureModel(**choices).fit(frame, background_col="known", **columns, **event)
+        assert ours.loglik == pytest.approx(one.loglik, abs=SAME_MODEL)
+        np.testing.assert_allclose(ours.params, one.params, atol=SAME_MAXIMUM)
+        np.testing.assert_allclose(ours.standard_errors, one.standard_errors, rtol=SAME_MAXIMUM)
+
+    @pytest.mark.parametrize("form", ["exact", "interval"])
+    def test_the_likelihood_of_several_is_that_added_up_row_by_row(self, form):
+        frame = portfolio(32, 300, n_outcomes=2).assign(known=lambda f: 0.01 * f["n"], other=0.004)
+        exact, known = form == "exact", {"cured": "known", "repaid": "other"}
+        columns = {"duration_col": "duration"} if exact else INTERVAL
+        fit = CompetingOutcomesModel(incidence="~ x").fit(
+            frame, outcome_col="outcome", background_cols=known, **columns
+        )
+        end = frame["duration"] if exact else frame["upper"].where(frame["upper"] < np.inf, frame["lower"])
+        times, place = np.unique(end, return_inverse=True)
+        still_open = fit.predict_survival(frame, times).to_numpy()[np.arange(len(frame)), place]
+        own = np.exp(brute_force_rows(fit.params, dict.fromkeys(OUTCOMES, "weibull"), frame, exact=exact))
+        hazard = np.select([frame["outcome"] == "cured", frame["outcome"] == "repaid"], [frame["known"], 0.004], 0.0)
+        total = frame["known"] + 0.004
+        added = hazard if exact else hazard / total * -np.expm1(-total * (frame["upper"] - frame["lower"]))
+        rows = np.where(frame["outcome"] == "open", own, own + still_open * added)
+        assert fit.loglik == pytest.approx(np.log(rows).sum(), abs=1e-7)
+
+    def test_within_an_interval_what_may_happen_adds_up_to_one(self):
+        # An episode in (3, 4]: ended by either outcome, its own or the background's, or open having escaped both.
+        frame = portfolio(33, n_outcomes=2).assign(a=0.03, b=0.05)
+        known = {"cured": "a", "repaid": "b"}
+        fit = CompetingOutcomesModel().fit(frame, outcome_col="outcome", background_cols=known, **INTERVAL)
+        curve = fit.predict_cumulative_incidence(frame.head(1), [3.0, 4.0]).iloc[0]
+        left = fit.predict_survival(frame.head(1), [3.0, 4.0]).iloc[0].to_numpy()
+        ends = [
+            curve[k, 4.0] - curve[k, 3.0] + left[1] * h / 0.08 * -np.expm1(-0.08)
+            for k, h in (("cured", 0.03), ("repaid", 0.05))
+        ]
+        assert sum(ends) + left[1] * np.exp(-0.08) == pytest.approx(left[0], abs=ROUNDING)
+
+    def test_a_hazard_of_zero_changes_nothing_and_a_known_one_is_taken_out(self):
+        frame = portfolio(34, 3000, n_outcomes=2).assign(none=0.0, known=0.01)
+        model = CompetingOutcomesModel()
+        plain = model.fit(frame, outcome_col="outcome", **INTERVAL)
+        zero = model.fit(frame, outcome_col="outcome", background_cols={"repaid": "none"}, **INTERVAL)
+        assert zero.loglik == pytest.approx(plain.loglik, abs=SAME_MODEL)
+        # A background of repayments, at 1 % a month, is added; knowing of it the fit finds its way back.
+        rng = np.random.default_rng(0)
+        early = np.ceil(rng.exponential(100.0, len(frame)))
+        taken = early < np.where(np.isfinite(frame["upper"]), frame["upper"], frame["lower"])
+        more = frame.assign(
+            outcome=frame["outcome"].where(~taken, "repaid"),
+            lower=frame["lower"].where(~taken, early - 1),
+            upper=frame["upper"].where(~taken, early),
+        )
+        ignored = model.fit(more, outcome_col="outcome", **INTERVAL)
+        known = model.fit(more, outcome_col="outcome", background_cols={"repaid": "known"}, **INTERVAL)
+        truth, one = plain.predict_incidence(frame.head(1)).iloc[0], frame.head(1)
+        off = [abs(fit.predict_incidence(one).iloc[0] - truth).max() for fit in (ignored, known)]
+        assert off[1] < 0.03 < 0.1 < off[0]
+
+    def test_what_is_no_hazard_and_no_outcome_is_named(self):
+        frame = portfolio(35, 200).assign(known=-0.1)
+        model = CompetingOutcomesModel()
+        with pytest.raises(ContractError, match="known must be a hazard"):
+            model.fit(frame, outcome_col="outcome", background_cols={"cured": "known"}, **INTERVAL)
+        with pytest.raises(ContractError, match="column 'nowhere' is missing"):
+            model.fit(frame, outcome_col="outcome", background_cols={"cured": "nowhere"}, **INTERVAL)
+        with pytest.raises(ValueError, match="background_cols names sold; the outcomes are cured, repaid, liquidated"):
+            model.fit(frame, outcome_col="outcome", background_cols={"sold": "known"}, **INTERVAL)
+
+
 class TestAgainstOtherCode:
     @pytest.mark.parametrize("never", [True, False])
     @pytest.mark.parametrize("form", ["exact", "interval"])
@@ -268,8 +351,10 @@ class TestDerivatives:
         exact = seed % 2 == 1
         columns = {"duration_col": "duration", "lower_col": None, "upper_col": None}
         columns = columns if exact else {"duration_col": None, **INTERVAL}
+        frame["known"] = 0.02 * frame["n"]
+        known = {"background_cols": {"repaid": "known", "cured": "n"}} if seed % 4 > 1 else {}
         outcomes, times = read_outcomes(
-            frame, outcome_col="outcome", censored="open", weights_col="n", entry_col="entry", **columns
+            frame, outcome_col="outcome", censored="open", weights_col="n", entry_col="entry", **columns, **known
         )
         rows = compress_rows(times, frame, ("x", "outcome"), want_inverse=False)
         codes = outcomes.codes[rows.representatives][rows.pattern]
@@ -467,6 +552,17 @@ class TestPredictions:
             assert (curve.lower <= curve.values).all()
             assert (curve.values <= curve.upper).all()
 
+    def test_rows_that_are_alike_are_predicted_once_and_weigh_as_often_as_they_stand(self, asked):
+        _, fit = fitted()
+        again = asked.iloc[[0, 1, 2, 0, 0]].set_axis(list("abcde"))
+        given = [0.0, 0.0, 3.0, 0.0, 3.0]
+        table = fit.predict_cumulative_incidence(again, [9.0], given_open_at=given, interval=True)
+        for label, month in zip("abcde", given, strict=True):
+            one = fit.predict_cumulative_incidence(again.loc[[label]], [9.0], given_open_at=month, interval=True)
+            pd.testing.assert_frame_equal(table.loc[[label]], one)
+        repeated, weighted = fit.mean_curves(again, [9]), fit.mean_curves(asked, [9], [3.0, 1.0, 1.0])
+        np.testing.assert_allclose(repeated["cured"].upper, weighted["cured"].upper, atol=1e-12)
+
     def test_the_share_never_resolving_averages_over_the_episodes_fitted(self):
         frame, fit = fitted()
         assert fit.never.value == pytest.approx(fit.predict_incidence(frame)["never_resolves"].mean(), abs=1e-12)
@@ -483,6 +579,166 @@ class TestPredictions:
         for given in (-1.0, [1.0, 2.0], np.nan):
             with pytest.raises(ValueError, match="given_open_at must be one time"):
                 fit.predict_incidence(asked, given_open_at=given)
+
+    def test_the_values_are_the_same_with_and_without_bands(self, asked):
+        _, fit = fitted()
+        for given in (None, [0.0, 2.0, 30.0]):
+            options = {"given_open_at": given}
+            plain = fit.predict_cumulative_incidence(asked, [1.0, 9.0, 60.0], **options)
+            band = fit.predict_cumulative_incidence(asked, [1.0, 9.0, 60.0], interval=True, **options)
+            stacked = plain.stack(["outcome", "time"], future_stack=True)
+            np.testing.assert_allclose(stacked.to_numpy(), band["value"].to_numpy(), atol=1e-12)
+            left = fit.predict_survival(asked, [1.0, 9.0], interval=True, **options)["value"].unstack("time")
+            np.testing.assert_allclose(left, fit.predict_survival(asked, [1.0, 9.0], **options), atol=1e-12)
+
+    def test_rows_are_predicted_in_blocks_and_far_out_without_warnings(self, asked, monkeypatch):
+        _, fit = fitted()
+        whole = fit.predict_cumulative_incidence(asked, [3.0, 1e6])
+        monkeypatch.setattr(_competing_prediction, "_BLOCK_SIZE", 1)
+        pd.testing.assert_frame_equal(fit.predict_cumulative_incidence(asked, [3.0, 1e6]), whole)
+        shares = fit.predict_incidence(asked, given_open_at=1e6)
+        np.testing.assert_allclose(shares["never_resolves"], 1.0)
+
+
+class TestSimulation:
+    asked = pd.DataFrame({"product": ["card", "mortgage"], "x": [0.0, 0.5]})
+
+    @pytest.mark.parametrize("given", [None, 4.0])
+    def test_percentiles_of_draws_lie_where_the_delta_method_puts_them(self, given):
+        _, fit = fitted()
+        how = {"interval": True, "given_open_at": given}
+        drawn = {"method": "simulation", "rng": np.random.default_rng(1), "n_draws": 1000}
+        for table in (
+            lambda **o: fit.predict_cumulative_incidence(self.asked, [3.0, 24.0], **how, **o),
+            lambda **o: fit.predict_survival(self.asked, [3.0, 24.0], **how, **o),
+            lambda **o: fit.predict_incidence(self.asked, **how, **o),
+        ):
+            delta, simulated = table(), table(**drawn)
+            width = (delta["upper"] - delta["lower"]).to_numpy()
+            wide = width > 0
+            for side in ("value", "lower", "upper"):
+                gap = np.abs(simulated[side] - delta[side]).to_numpy()
+                assert (gap[wide] < MONTE_CARLO * width[wide]).all()
+            assert (simulated["lower"] <= simulated["upper"]).all()
+
+    def test_mean_curves_are_simulated_too(self):
+        frame, fit = fitted()
+        drawn = {"method": "simulation", "rng": np.random.default_rng(2), "n_draws": 500}
+        delta, simulated = (fit.mean_curves(frame.head(50), [6, 24], **o)["cured"] for o in ({}, drawn))
+        np.testing.assert_allclose(simulated.values, delta.values, atol=ROUNDING)
+        np.testing.assert_allclose(simulated.standard_errors[1:], delta.standard_errors[1:], rtol=MONTE_CARLO)
+        left = fit.mean_survival(frame.head(50), [6], method="simulation", rng=np.random.default_rng(3))
+        assert left.lower[1] < left.values[1] < left.upper[1]
+
+    def test_a_seed_repeats_the_draws_whatever_the_blocks(self, monkeypatch):
+        _, fit = fitted()
+        options = {"interval": True, "method": "simulation", "n_draws": 100}
+        one = fit.predict_survival(self.asked, [6.0], rng=np.random.default_rng(5), **options)
+        monkeypatch.setattr(_simulation, "_HELD", 1)
+        two = fit.predict_survival(self.asked, [6.0], rng=np.random.default_rng(5), **options)
+        pd.testing.assert_frame_equal(one, two)
+
+    def test_it_needs_a_generator_and_enough_draws(self):
+        _, fit = fitted()
+        with pytest.raises(ValueError, match="simulation needs rng"):
+            fit.predict_survival(self.asked, [6.0], interval=True, method="simulation")
+        with pytest.raises(ValueError, match="n_draws of 100 or more"):
+            fit.mean_curves(self.asked, [6.0], method="simulation", rng=np.random.default_rng(0), n_draws=10)
+        with pytest.raises(ValueError, match="method is 'bootstrap'"):
+            fit.predict_incidence(self.asked, interval=True, method="bootstrap")
+
+
+class TestResiduals:
+    def test_the_hazard_of_any_outcome_is_minus_the_log_of_staying_open_since_entry(self):
+        frame, fit = fitted()
+        found = fit.residuals(frame)
+        row = frame.index[(frame["entry"] > 0) & (frame["outcome"] == "open")][0]
+        one = frame.loc[[row]]
+        start, end = fit.predict_survival(one, [one["entry"].iloc[0], one["lower"].iloc[0]]).iloc[0]
+        assert found.loc[row, "residual"] == pytest.approx(np.log(start / end), abs=ROUNDING)
+        assert np.isinf(found.loc[row, "upper"])
+        assert list(found["event"]) == list(frame["outcome"] != "open")
+
+    def test_the_hazard_of_one_outcome_is_the_integral_of_its_density_over_staying_open(self):
+        frame = portfolio(41, 400, late=True)
+        fit = CompetingOutcomesModel(
+            distribution={"cured": "lognormal", "repaid": "gamma", "liquidated": "weibull"}
+        ).fit(frame, duration_col="duration", outcome_col="outcome", entry_col="entry")
+        one = frame.iloc[[frame["duration"].argmax()]].assign(entry=0.0)
+        times = np.concatenate([[0.0], np.geomspace(1e-4, one["duration"].iloc[0], 4000)])
+        curves, still_open = (
+            fit.predict_cumulative_incidence(one, times),
+            fit.predict_survival(one, times).to_numpy()[0],
+        )
+        for outcome in fit.outcomes:
+            growth = np.diff(curves[outcome].to_numpy()[0])
+            expected = np.sum(growth / np.sqrt(still_open[1:] * still_open[:-1]))
+            found = fit.residuals(one, outcome=outcome)["lower"].iloc[0]
+            assert found == pytest.approx(expected, abs=1e-5)  # the square of a step of a quarter of a percent
+
+    def test_over_the_outcomes_they_add_up_to_the_hazard_of_any(self):
+        frame = portfolio(42, 500, late=True)
+        forms = ({"duration_col": "duration"}, INTERVAL)
+        for never, form in zip((True, False), forms, strict=True):
+            model = CompetingOutcomesModel(incidence="~ x", never_resolves=never)
+            fit = model.fit(frame, outcome_col="outcome", entry_col="entry", **form)
+            parts = sum(fit.residuals(frame, outcome=k)["residual"] for k in fit.outcomes)
+            np.testing.assert_allclose(parts, fit.residuals(frame)["residual"], atol=QUADRATURE)
+
+    def test_of_simulated_episodes_they_are_a_censored_sample_of_the_unit_exponential(self):
+        frame = portfolio(43, 4000, late=True)
+        fit = same_parts(frame).fit(frame, outcome_col="outcome", entry_col="entry", **INTERVAL)
+        for outcome in (None, *fit.outcomes):
+            found = fit.residuals(frame, outcome=outcome)
+            # As many events as hazard lived through: the maximum of the likelihood makes it so up to sampling.
+            ratio = found["event"].sum() / found["residual"].sum()
+            assert ratio == pytest.approx(1.0, abs=4 / np.sqrt(found["event"].sum()))
+
+    def test_unknown_outcomes_and_known_backgrounds_are_refused(self):
+        frame, fit = fitted()
+        with pytest.raises(ValueError, match="outcome is 'sold'"):
+            fit.residuals(frame, outcome="sold")
+        with pytest.raises(ValueError, match="knows nothing of the outcomes sold"):
+            fit.residuals(frame.assign(outcome=frame["outcome"].replace("cured", "sold")))
+        known = frame.assign(known=0.001)
+        fit = CompetingOutcomesModel().fit(known, outcome_col="outcome", background_cols={"cured": "known"}, **INTERVAL)
+        with pytest.raises(InsufficientDataError, match="without background_cols"):
+            fit.residuals(known)
+
+
+class TestComparisons:
+    def test_a_covariate_and_a_shape_more_are_nested_comparisons(self):
+        frame, large = fitted()
+        columns = {"outcome_col": "outcome", "entry_col": "entry", **INTERVAL}
+        small = CompetingOutcomesModel(incidence="~ product", latency="~ x").fit(frame, **columns)
+        found = compare_nested(small, large)
+        assert found.n_extra == 3
+        assert found.statistic == pytest.approx(2 * (large.loglik - small.loglik), rel=ROUNDING)
+        assert found.p_value == pytest.approx(stats.chi2.sf(found.statistic, 3), rel=1e-9)
+        mixed = {"cured": "exponential", "repaid": "weibull", "liquidated": "weibull"}
+        narrow = CompetingOutcomesModel(distribution=mixed, incidence="~ product + x", latency="~ x").fit(
+            frame, **columns
+        )
+        assert compare_nested(narrow, large).n_extra == 1
+        table = compare_fits({"small": small, "large": large})
+        assert list(table.columns) == ["loglik", "n_params", "aic", "bic", "never", "boundary"]
+
+    def test_what_is_not_nested_or_rests_on_other_data_is_refused(self):
+        frame, large = fitted()
+        columns = {"outcome_col": "outcome", "entry_col": "entry", **INTERVAL}
+        without = CompetingOutcomesModel(incidence="~ x", never_resolves=False).fit(frame, **columns)
+        with pytest.raises(ValueError, match="without a never-share is not held by a model of competing outcomes with"):
+            compare_nested(without, large)
+        normal = CompetingOutcomesModel(distribution="lognormal", incidence="~ x").fit(frame, **columns)
+        with pytest.raises(ValueError, match=r"weibull latency does not hold a lognormal one \(of 'cured'\)"):
+            compare_nested(normal, large)
+        fewer = CompetingOutcomesModel().fit(frame.head(700), **columns)
+        with pytest.raises(ValueError, match="different data"):
+            compare_nested(fewer, large)
+        any_outcome = frame.assign(outcome=frame["outcome"].where(frame["outcome"] == "open", "cured"))
+        ended = CompetingOutcomesModel().fit(any_outcome, **columns)
+        with pytest.raises(ValueError, match="different data"):  # the same episodes end, but how is not told
+            compare_fits({"how": large, "whether": ended})
 
 
 class TestWhatAFitSays:
@@ -629,17 +885,14 @@ class TestSimulatedTruth:
     """Intervals cover the truth as often as they say, pooled over parameters and over predicted probabilities."""
 
     def test_intervals_of_parameters_and_of_conditional_incidences_cover_in_93_to_97_percent(self):
-        n_portfolios, truth = (
-            200,
-            np.concatenate([INCIDENCE[:3, [0, 1]].ravel(), LATENCY[:3, :2].ravel(), LATENCY[:3, 2]]),
-        )
+        incidence, latency = INCIDENCE[:2, [0, 1]], LATENCY[:2]
+        truth = np.concatenate([incidence.ravel(), latency[:, :2].ravel(), latency[:, 2]])
         model = CompetingOutcomesModel(incidence="~ x", latency="~ x")
         asked = pd.DataFrame({"x": [-0.5, 0.5]})
         covered, curves = [], []
-        for seed in range(n_portfolios):
-            frame = portfolio(1000 + seed, 2400)
-            frame = frame[frame["product"] == "card"]
-            fit = model.fit(frame, outcome_col="outcome", **INTERVAL)
+        for seed in range(500):
+            frame = portfolio(1000 + seed, 1600, n_outcomes=2)
+            fit = model.fit(frame[frame["product"] == "card"], outcome_col="outcome", **INTERVAL)
             table = fit.summary()
             covered.append((table["lower"] <= truth) & (truth <= table["upper"]))
             exact = moved(fit, truth).predict_cumulative_incidence(asked, [6.0, 24.0], given_open_at=3.0)

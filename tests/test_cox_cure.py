@@ -15,11 +15,13 @@ from scipy.optimize import brentq
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
 from recoverykit.estimators import _cox_cure_estimation, cox_cure
+from recoverykit.estimators._cox_cure_data import read_times
 from recoverykit.estimators._cox_cure_kernels import profile
 from recoverykit.estimators._cox_cure_sandwich import row_scores
 from recoverykit.estimators._cox_cure_ties import TIE_RULES, efron_terms
 from recoverykit.estimators.cox import CoxModel
 from recoverykit.estimators.cox_cure import CoxCureModel
+from recoverykit.estimators.mixture_cure import MixtureCureModel, compare_fits, compare_nested
 
 REFERENCE = Path(os.environ.get("RECOVERYKIT_REFERENCE", Path(__file__).parents[2] / "shared" / "reference"))
 #: Two codes of one likelihood, summed in another order.
@@ -30,6 +32,8 @@ SAME_MAXIMUM = 1e-6
 EM_STOPS = 1e-6
 #: Central differences of a log-likelihood of some hundreds.
 DIFFERENCES = 1e-5
+#: Percentiles of 1,000 draws against the delta method, in widths of the interval; they differ in their skewness too.
+MONTE_CARLO = 0.15
 BOTH = pytest.mark.parametrize("ties", list(TIE_RULES))
 COLUMNS = {"duration_col": "duration", "event_col": "cured"}
 
@@ -106,7 +110,7 @@ def at_zero(fit):
 
 def problem_of(frame, ties, **columns):
     """Return the problem that a fit of both designs climbs."""
-    times = cox_cure._read_times(frame, "duration", "cured", columns.get("weights_col"), columns.get("entry_col"))
+    times = read_times(frame, "duration", "cured", columns.get("weights_col"), columns.get("entry_col"))
     return cox_cure._prepare(both(ties=ties), frame, times, want_inverse=True)[1]
 
 
@@ -204,7 +208,7 @@ class TestReferenceCaseC:
         table = expected("curephEM_e1684.csv")
         formula = "~ TRT + SEX + AGE"
         model = CoxCureModel(incidence=formula, latency=formula)
-        times = cox_cure._read_times(melanoma, "FAILTIME", "FAILCENS", None, None)
+        times = read_times(melanoma, "FAILTIME", "FAILCENS", None, None)
         problem = cox_cure._prepare(model, melanoma, times, want_inverse=False)[1]
         at = profile(table["est"].to_numpy(), problem.data, problem.jumps)
         errors = np.sqrt(np.diag(np.linalg.inv(-at.hessian)))
@@ -613,6 +617,109 @@ class TestPredictions:
             fit.mean_curve(asked, [1], [1.0, -1.0, 1.0])
 
 
+class TestSimulation:
+    @pytest.fixture
+    def fit(self):
+        return both(ties="efron").fit(portfolio(30, n=400), entry_col="entry", **COLUMNS)
+
+    asked = pd.DataFrame({"product": ["card", "mortgage"], "ltv": [0.0, 1.0]})
+
+    def test_percentiles_of_draws_lie_where_the_delta_method_puts_them(self, fit):
+        drawn = {"method": "simulation", "rng": np.random.default_rng(1), "n_draws": 1000}
+        for table in (
+            lambda **o: fit.predict_susceptible(self.asked, interval=True, **o),
+            lambda **o: fit.predict_survival(self.asked, [3, 12, 100], interval=True, **o),
+            lambda **o: fit.predict_cumulative_incidence(self.asked, [3, 12, 100], interval=True, **o),
+        ):
+            delta, simulated = table(), table(**drawn)
+            width = delta["upper"] - delta["lower"]
+            for side in ("value", "lower", "upper"):
+                assert ((simulated[side] - delta[side]).abs() < MONTE_CARLO * width).all()
+
+    def test_the_error_of_the_baseline_is_drawn_with_that_of_the_coefficients(self):
+        # Without covariates the coefficients say nothing of the time: before the last event it is the baseline's error.
+        frame = portfolio(33, n=300, late=False)
+        fit = CoxCureModel().fit(frame, **COLUMNS)
+        drawn = {"method": "simulation", "rng": np.random.default_rng(2), "n_draws": 2000}
+        delta, simulated = (fit.mean_curve(frame, [6.0, 15.0], **o) for o in ({}, drawn))
+        np.testing.assert_allclose(simulated.values, delta.values, atol=ROUNDING)
+        np.testing.assert_allclose(simulated.standard_errors[1:], delta.standard_errors[1:], rtol=0.1)
+        share = fit.standard_errors.iloc[0] * fit.never.value * (1 - fit.never.value)
+        assert delta.standard_errors[1] > 1.2 * share * delta.values[1] / (1 - fit.never.value)
+
+    def test_a_seed_repeats_the_draws_and_a_generator_is_needed(self, fit):
+        options = {"interval": True, "method": "simulation", "n_draws": 100}
+        one, two = (fit.predict_survival(self.asked, [6], rng=np.random.default_rng(3), **options) for _ in range(2))
+        pd.testing.assert_frame_equal(one, two)
+        with pytest.raises(ValueError, match="simulation needs rng"):
+            fit.predict_survival(self.asked, [6], **options)
+        with pytest.raises(ValueError, match="method is 'bootstrap'"):
+            fit.mean_curve(self.asked, [6], method="bootstrap")
+
+
+class TestResiduals:
+    def test_by_hand_on_eight_loans(self):
+        # P(open) after month 1, 2 and later 0.8175314, 0.6958279, 0.625 (see TestByHand): minus their logs.
+        loans = TestByHand.loans
+        fit = CoxCureModel().fit(loans, duration_col="months", event_col="cured")
+        found = fit.residuals(loans)
+        hazard = -np.log([0.8175314, 0.6958279, 0.625])
+        assert found["upper"].head(3).to_list() == pytest.approx([hazard[0], hazard[0], hazard[1]], abs=1e-6)
+        assert found["lower"].to_list() == pytest.approx([0, 0, hazard[0], *[hazard[2]] * 5], abs=1e-6)
+        assert found["residual"].iloc[3:].to_list() == pytest.approx([hazard[2]] * 5, abs=1e-6)
+        width = hazard[1] - hazard[0]
+        assert found["residual"].iloc[2] == pytest.approx(hazard[0] + 1 - width / np.expm1(width), abs=1e-6)
+        assert list(found["event"]) == [True] * 3 + [False] * 5
+
+    def test_they_are_minus_the_log_of_what_is_left_since_entry(self):
+        frame = portfolio(34, n=300)
+        fit = both().fit(frame, entry_col="entry", weights_col="n", **COLUMNS)
+        found = fit.residuals(frame)
+        for row in [*frame.index[frame["cured"]][:5], *frame.index[~frame["cured"]][:5]]:
+            times = [frame.loc[row, "entry"], frame.loc[row, "duration"]]
+            left = fit.predict_survival(frame.loc[[row]], times).to_numpy()[0]
+            start = 1.0 if times[0] == 0 else left[0]  # who was seen from 0 is at risk at time 0 too
+            end = found.loc[row, "upper" if frame.loc[row, "cured"] else "lower"]
+            assert end == pytest.approx(np.log(start / left[1]), abs=ROUNDING)
+
+    @BOTH
+    def test_there_are_about_as_many_events_as_hazard_lived_through(self, ties):
+        frame = portfolio(35, n=2000)
+        found = both(ties=ties).fit(frame, entry_col="entry", **COLUMNS).residuals(frame)
+        assert found["event"].sum() / found["residual"].sum() == pytest.approx(1.0, abs=0.03)
+
+
+class TestComparisons:
+    def test_a_covariate_more_is_a_nested_comparison_of_profile_likelihoods(self):
+        frame = portfolio(36)
+        small = CoxCureModel(incidence="~ product", latency="~ product").fit(frame, **COLUMNS)
+        found = compare_nested(small, both().fit(frame, **COLUMNS))
+        assert (found.n_extra, found.caution) == (2, None)
+        assert found.p_value == pytest.approx(stats.chi2.sf(found.statistic, 2), rel=1e-9)
+        assert found.p_value < 1e-4  # ltv moves both parts of this portfolio
+
+    @pytest.mark.slow
+    def test_when_a_covariate_moves_nothing_p_values_are_uniform(self):
+        p_values = []
+        for seed in range(120):
+            frame = portfolio(3000 + seed, n=200, gamma=(0.4, -0.8, 0.0), beta=(0.5, 0.0))
+            small = CoxCureModel(incidence="~ product", latency="~ product", ties="efron").fit(frame, **COLUMNS)
+            p_values.append(compare_nested(small, both(ties="efron").fit(frame, **COLUMNS)).p_value)
+        assert stats.kstest(p_values, "uniform").pvalue > 0.01
+
+    def test_other_ties_other_rows_and_other_models_do_not_compare(self):
+        frame = portfolio(37)
+        fit = both().fit(frame, **COLUMNS)
+        with pytest.raises(
+            ValueError, match="Cox cure model with breslow ties is not held by a Cox cure model with ef"
+        ):
+            compare_nested(fit, both(ties="efron").fit(frame, **COLUMNS))
+        with pytest.raises(ValueError, match="different data"):
+            compare_nested(CoxCureModel().fit(frame.head(400), **COLUMNS), fit)
+        with pytest.raises(ValueError, match="different data"):
+            compare_fits({"cox": fit, "weibull": MixtureCureModel().fit(frame, **COLUMNS)})
+
+
 class TestWhatAFitSays:
     @pytest.fixture
     def fit(self):
@@ -715,6 +822,14 @@ class TestTooLittle:
 
 
 class TestBorder:
+    def test_events_known_as_intervals_are_refused_in_words(self):
+        frame = portfolio(62).assign(lower=1.0, upper=2.0)
+        for columns in ({"lower_col": "lower", "upper_col": "upper"}, {**COLUMNS, "upper_col": "upper"}, {}):
+            with pytest.raises(
+                ValueError, match=r"needs duration_col and event_col.*wider intervals use MixtureCureModel"
+            ):
+                CoxCureModel().fit(frame, **columns)
+
     def test_every_fault_of_the_rows_is_named_at_once(self):
         frame = portfolio(60).head(6).assign(duration=[1.0, -2, 3, 0, 2, np.nan], cured=[1, 0, 2, 1, 0, 1])
         frame["n"] = [1, 1, 1, 1, 0, 1]

@@ -67,6 +67,14 @@ def test_half_are_resolved_within_seven_quarters_not_five(book):
     assert "no cured episodes" in cure.note
 
 
+def test_without_cures_there_is_no_model_to_validate_and_nothing_is_judged(book):
+    tried = rk.validate_time_to_cure(book, "all", drivers=["ltv_ratio"])
+    assert "no cured episodes" in tried.note
+    assert tried.light == "not judged"
+    # The file holds defaults up to the last quarter, and they stay in the book when the clock is set back.
+    assert len(rk.book_as_of(book, tried.cut_off).episodes) == (book.episodes["default_date"] <= tried.cut_off).sum()
+
+
 @pytest.mark.slow
 def test_the_whole_plan_runs_on_it_and_the_page_gives_the_reason(tmp_path):
     plan = ROOT / "notebooks" / "plans" / "dcr.yml"
@@ -76,5 +84,7 @@ def test_the_whole_plan_runs_on_it_and_the_page_gives_the_reason(tmp_path):
         assert words in page
     page = (tmp_path / "run" / "pages" / "02_time_to_cure" / "all.html").read_text().replace("\u00a0", " ")
     assert "resolved within 21 months (7 quarters) of default" in page
+    page = (tmp_path / "run" / "pages" / "06_model_validation" / "all.html").read_text()
+    assert "There is no model to validate here: no cured episodes" in page
     record = json.loads((tmp_path / "run" / "results" / "05_provision" / "all" / "record.json").read_text())
     assert record["sentences"][-1] == "All 7 control totals agree to the cent."

@@ -11,14 +11,18 @@ from scipy.optimize import approx_fprime
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
 from recoverykit.estimators import _discrete_kernels as kernels
+from recoverykit.estimators import _simulation
 from recoverykit.estimators._compression import encode
 from recoverykit.estimators._discrete_cells import compress_months, count_cells
 from recoverykit.estimators.discrete_hazard import DiscreteHazardModel
+from recoverykit.estimators.mixture_cure import MixtureCureModel, compare_fits, compare_nested
 from recoverykit.estimators.nonparametric import aalen_johansen, kaplan_meier
 
 SAME = 1e-8  # the same likelihood maximised on cells and, by statsmodels, on one row per episode and month
 EXACT = 1e-9  # the same cells, or Newton's last step
 DIFFERENCE = 1e-5  # finite differences of a function of some hundreds
+#: Percentiles of 1,000 draws against the delta method, in widths of the interval; they differ in their skewness too.
+MONTE_CARLO = 0.15
 
 MONTHLY = {"duration_col": "months", "outcome_col": "outcome"}
 LOANS = pd.DataFrame(
@@ -449,7 +453,233 @@ class TestResult:
             assert table[["lower", "upper"]].to_numpy().max() < 1
 
 
+class TestOffset:
+    """What is known is added to the linear predictor with coefficient one."""
+
+    def test_by_hand_one_coefficient_is_the_log_ratio_of_ended_to_expected(self):
+        # Known cumulative hazards 0.1, 0.2, 0.1 in months 1, 2, 3 of every loan. With one coefficient b the cloglog
+        # likelihood is that of a proportional hazards model with known baseline; its maximum solves
+        # sum of d H / (exp(b H) - 1) = sum of (n - d) H with theta = exp(b): found here by bisection.
+        ended = LOANS.assign(outcome=LOANS["outcome"].replace("sold", "cured"))
+        offset = "{log(0.1) + log(2) * (month == 2)}"
+        fit = DiscreteHazardModel(formula="~ 1", offset=offset).fit(ended, **MONTHLY)
+        known, n, d = np.array([0.1, 0.2, 0.1]), np.array([8, 6, 4]), np.array([2, 1, 2])
+
+        def slope(theta):
+            return np.sum(d * known / np.expm1(theta * known) - (n - d) * known)
+
+        low, high = 0.01, 50.0
+        for _ in range(100):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+        assert np.exp(fit.params["cured", "Intercept"]) == pytest.approx(middle, rel=EXACT)
+        hazard = fit.predict_hazard(LOANS.head(1), [1, 2, 3])["cured"].iloc[0]
+        np.testing.assert_allclose(hazard, -np.expm1(-middle * known), atol=EXACT)
+
+    def test_cloglog_equals_statsmodels_with_its_offset_on_the_exploded_table(self):
+        frame, formula = simulated(300).assign(known=lambda f: 0.3 * f["ltv"] - 1), "~ month + product"
+        offset = {"cured": "{known + 0.02 * month}"}
+        fit = DiscreteHazardModel(formula=formula, offset=offset).fit(frame, cluster_col="obligor", **MONTHLY)
+        plain = DiscreteHazardModel(formula=formula).fit(frame, **MONTHLY)
+        table = exploded(frame)
+        family = sm.families.Binomial(link=sm.families.links.CLogLog())
+        now, design = (table["now"] == "cured").to_numpy(dtype=float), exploded_design(table, formula)
+        peer = sm.GLM(now, design, family=family, offset=(table["known"] + 0.02 * table["month"]).to_numpy())
+        peer = peer.fit(tol=1e-13, maxiter=200)
+        np.testing.assert_allclose(fit.params["cured"], peer.params, rtol=SAME, atol=SAME)
+        np.testing.assert_allclose(fit.params["sold"], plain.params["sold"], atol=SAME)
+        robust = DiscreteHazardModel(formula=formula, offset=offset).fit(frame, **MONTHLY)
+        np.testing.assert_allclose(robust.standard_errors["cured"], peer.bse, rtol=SAME)
+        assert not np.allclose(fit.standard_errors, robust.standard_errors)
+
+    @pytest.mark.parametrize("link", ["cloglog", "multinomial"])
+    def test_an_offset_in_the_span_of_the_formula_moves_its_coefficients_and_nothing_else(self, link):
+        frame, formula = simulated(300), "~ month + ltv + unemployment"
+        options = {"macro": macro_path(), "default_month_col": "default_date"}
+        fitted = {"cluster_col": "obligor", **options, **MONTHLY}
+        plain = DiscreteHazardModel(formula=formula, link=link).fit(frame, **fitted)
+        moved = DiscreteHazardModel(formula=formula, link=link, offset="{0.5 * ltv - 0.1 * unemployment}")
+        moved = moved.fit(frame, **fitted)
+        shift = moved.params - plain.params
+        expected = np.tile([0.0, 0.0, -0.5, 0.1], 2)
+        np.testing.assert_allclose(shift, expected, atol=1e-7)
+        np.testing.assert_allclose(moved.cov, plain.cov, rtol=1e-6, atol=1e-10)
+        assert moved.loglik == pytest.approx(plain.loglik, abs=SAME)
+        one, other = (f.predict_survival(frame, [3, 9], interval=True, **options) for f in (plain, moved))
+        pd.testing.assert_frame_equal(one, other, rtol=1e-6)
+
+    def test_what_is_no_number_no_outcome_or_not_finite_is_refused(self):
+        frame = simulated(100).assign(zero=0.0)
+        with pytest.raises(ValueError, match="must be one number"):
+            DiscreteHazardModel(formula="~ month", offset="product").fit(frame, **MONTHLY)
+        with pytest.raises(ValueError, match="must be one number"):
+            DiscreteHazardModel(formula="~ month", offset="ltv + zero").fit(frame, **MONTHLY)
+        with pytest.raises(ValueError, match="offset names repaid; the outcomes are cured, sold"):
+            DiscreteHazardModel(formula="~ month", offset={"repaid": "ltv"}).fit(frame, **MONTHLY)
+        with np.errstate(divide="ignore"), pytest.raises(ContractError, match="not finite"):
+            DiscreteHazardModel(formula="~ month", offset="log(zero)").fit(frame, **MONTHLY)
+        with pytest.raises(ContractError, match="known"):
+            DiscreteHazardModel(formula="~ month", offset="known").fit(frame, **MONTHLY)
+        with pytest.raises(ValueError, match="offset formula"):
+            DiscreteHazardModel(offset="ltv +")
+        fit = DiscreteHazardModel(formula="~ month", offset="zero").fit(frame, **MONTHLY)
+        with pytest.raises(ContractError, match="zero"):
+            fit.predict_survival(frame.drop(columns="zero"), [3])
+        assert json.loads(json.dumps(fit.to_record()))["offset"] == "zero"
+
+
+class TestSimulation:
+    @pytest.mark.parametrize("link", ["cloglog", "multinomial"])
+    def test_percentiles_of_draws_lie_where_the_delta_method_puts_them(self, link):
+        frame = simulated(600)
+        fit = DiscreteHazardModel(formula="~ month + product", link=link).fit(frame, **MONTHLY)
+        rows = frame.drop_duplicates("product")
+        drawn = {"method": "simulation", "rng": np.random.default_rng(1), "n_draws": 1000}
+        for table in (
+            lambda **o: fit.predict_hazard(rows, [1, 5], interval=True, **o),
+            lambda **o: fit.predict_cumulative_incidence(rows, [2, 9], interval=True, given_open_at=1, **o),
+            lambda **o: fit.predict_survival(rows, [2, 9], interval=True, **o),
+        ):
+            delta, simulation = table(), table(**drawn)
+            width = delta["upper"] - delta["lower"]
+            for side in ("value", "lower", "upper"):
+                assert ((simulation[side] - delta[side]).abs() < MONTE_CARLO * width).all()
+            np.testing.assert_allclose(simulation["standard_error"], delta["standard_error"], rtol=MONTE_CARLO)
+
+    def test_mean_curves_are_simulated_too_and_a_seed_repeats_them(self, monkeypatch):
+        frame = simulated(600)
+        fit = DiscreteHazardModel(formula="~ month + product").fit(frame, **MONTHLY)
+
+        def drawn():
+            return {"method": "simulation", "rng": np.random.default_rng(2), "n_draws": 500}
+
+        delta, simulation = fit.mean_curves(frame)["cured"], fit.mean_curves(frame, **drawn())["cured"]
+        np.testing.assert_allclose(simulation.values, delta.values, atol=EXACT)
+        np.testing.assert_allclose(simulation.standard_errors[1:], delta.standard_errors[1:], rtol=MONTE_CARLO)
+        assert (simulation.lower[0], simulation.upper[0]) == (0.0, 0.0)
+        left = fit.mean_survival(frame, [6], **drawn())
+        assert left.lower[1] < left.values[1] < left.upper[1]
+        one = fit.predict_survival(frame, [6], interval=True, **drawn())
+        monkeypatch.setattr(_simulation, "_HELD", 1)
+        pd.testing.assert_frame_equal(one, fit.predict_survival(frame, [6], interval=True, **drawn()))
+        with pytest.raises(ValueError, match="simulation needs rng"):
+            fit.mean_curves(frame, method="simulation")
+
+
+class TestResiduals:
+    def test_by_hand_they_add_up_the_intensities_of_the_months_at_risk(self):
+        late = pd.concat([LOANS.assign(entry=0), pd.DataFrame({"months": [3], "outcome": ["open"], "entry": [1]})])
+        late = late.reset_index(drop=True)
+        fit = DiscreteHazardModel(formula="~ 1", link="multinomial").fit(late, entry_col="entry", **MONTHLY)
+        # 20 episode-months, 3 cures and 2 sales: 15 of 20 stay open, intensity log(4/3) a month.
+        month = np.log(4 / 3)
+        found = fit.residuals(late)
+        np.testing.assert_allclose(found["lower"], month * np.array([0, 0, 1, 2, 2, 2, 3, 3, 2]), atol=EXACT)
+        # Ended somewhere in the month: the mean of the unit exponential in an interval of this width.
+        inside = 1 - month / np.expm1(month)
+        np.testing.assert_allclose(found["residual"].head(2), inside, atol=EXACT)
+        assert list(np.isinf(found["upper"])) == [False, False, False, True, False, False, True, True, True]
+        # Of the intensity 3/5 are the cure's, until the end whichever it was.
+        cured = fit.residuals(late, outcome="cured")
+        np.testing.assert_allclose(cured["residual"], 0.6 * found["residual"], atol=EXACT)
+        assert list(cured["event"]) == [True, False, True, False, True, False, False, False, False]
+
+    @pytest.mark.parametrize("link", ["cloglog", "multinomial"])
+    def test_without_ends_they_are_minus_the_log_of_staying_open_and_add_up_over_outcomes(self, link):
+        frame = simulated(300)
+        options = {"macro": macro_path(), "default_month_col": "default_date"}
+        fit = DiscreteHazardModel(formula="~ month + product + unemployment", link=link).fit(
+            frame, **options, **MONTHLY
+        )
+        found = fit.residuals(frame, macro=options["macro"])
+        still_open = frame["outcome"] == "open"
+        expected = [
+            -np.log(fit.predict_survival(frame.loc[[i]], [frame.loc[i, "months"]], **options).iloc[0, 0])
+            for i in frame.index[still_open][:20]
+        ]
+        np.testing.assert_allclose(found["residual"][still_open][:20], expected, atol=EXACT)
+        parts = [fit.residuals(frame, outcome=k, macro=options["macro"])["residual"] for k in fit.outcomes]
+        np.testing.assert_allclose(sum(parts), found["residual"], atol=EXACT)
+        with pytest.raises(ValueError, match="give macro="):
+            fit.residuals(frame)
+
+    def test_with_month_dummies_there_are_as_many_events_as_hazard_lived_through(self):
+        frame = simulated(2_000, seed=3)
+        frame = frame[(frame["months"] < 9) | (frame["outcome"] == "open")]
+        frame = frame.assign(months=frame["months"].clip(upper=8))
+        fit = DiscreteHazardModel(formula="~ C(month)").fit(frame, entry_col="entry", weights_col="n", **MONTHLY)
+        for outcome in (None, "cured", "sold"):
+            found = fit.residuals(frame, outcome=outcome)
+            # Saturated months: (n - d) L + d (1 - L / (exp(L) - 1)) = d with L = -log(1 - d / n), also by outcome.
+            ended = frame["n"] @ found["event"]
+            assert frame["n"] @ found["residual"] == pytest.approx(ended, rel=EXACT * len(frame))
+
+    def test_what_the_fit_does_not_know_is_refused(self):
+        frame = simulated(300)
+        fit = DiscreteHazardModel(formula="~ month").fit(frame, **MONTHLY)
+        with pytest.raises(ValueError, match="outcome is 'repaid'"):
+            fit.residuals(frame, outcome="repaid")
+        with pytest.raises(ValueError, match="knows nothing of the outcomes repaid"):
+            fit.residuals(frame.assign(outcome=frame["outcome"].replace("sold", "repaid")))
+        with pytest.raises(ExtrapolationError, match="followed to month 12"):
+            fit.residuals(frame.assign(months=frame["months"] + 10))
+        with pytest.raises(ExtrapolationError, match="month 0"):
+            fit.residuals(frame.assign(months=0))
+
+
+class TestComparisons:
+    def test_a_spline_more_is_a_nested_comparison_although_it_carries_the_level(self):
+        frame = simulated(600).assign(outcome=lambda f: f["outcome"].replace("sold", "cured"))
+        small, large = (DiscreteHazardModel(formula=f).fit(frame, **MONTHLY) for f in ("~ 1", "~ cr(month, df=4)"))
+        found = compare_nested(small, large)
+        assert (found.n_extra, found.caution) == (3, None)
+        assert found.statistic == pytest.approx(2 * (large.loglik - small.loglik), rel=1e-12)
+        assert set(compare_fits({"one hazard": small, "spline": large}).index) == {"one hazard", "spline"}
+
+    def test_the_economy_is_a_nested_comparison_too(self):
+        frame = simulated(600)
+        options = {"macro": macro_path(), "default_month_col": "default_date"}
+        small = DiscreteHazardModel(formula="~ month", link="multinomial").fit(frame, **MONTHLY)
+        large = DiscreteHazardModel(formula="~ month + unemployment", link="multinomial")
+        assert compare_nested(small, large.fit(frame, **options, **MONTHLY)).n_extra == 2
+
+    def test_outcomes_fitted_apart_come_with_a_caution(self):
+        frame = simulated(600)
+        small, large = (DiscreteHazardModel(formula=f).fit(frame, **MONTHLY) for f in ("~ 1", "~ month"))
+        assert "fitted apart" in compare_nested(small, large).caution
+        small, large = (
+            DiscreteHazardModel(formula=f, link="multinomial").fit(frame, **MONTHLY) for f in ("~ 1", "~ month")
+        )
+        assert compare_nested(small, large).caution is None
+
+    def test_what_does_not_compare_is_refused(self):
+        frame = simulated(600)
+        one = DiscreteHazardModel(formula="~ 1").fit(frame, **MONTHLY)
+        other = DiscreteHazardModel(formula="~ month", link="multinomial").fit(frame, **MONTHLY)
+        with pytest.raises(ValueError, match="link cloglog is not held by a model of monthly hazards with link multi"):
+            compare_nested(one, other)
+        with pytest.raises(ValueError, match="different data"):
+            compare_fits({"apart": one, "together": other})
+        known = DiscreteHazardModel(formula="~ month", offset="ltv").fit(frame, **MONTHLY)
+        with pytest.raises(ValueError, match="with link cloglog and offset ltv"):
+            compare_nested(one, known)
+        robust = DiscreteHazardModel(formula="~ month").fit(frame, cluster_col="obligor", **MONTHLY)
+        with pytest.raises(ValueError, match="cluster-robust"):
+            compare_nested(one, robust)
+        cure = MixtureCureModel().fit(
+            frame.assign(cured=frame["outcome"] != "open"), duration_col="months", event_col="cured"
+        )
+        with pytest.raises(ValueError, match="different data"):
+            compare_fits({"hazards": one, "cure": cure})
+
+
 class TestRefusals:
+    def test_who_ever_ends_is_not_known(self):
+        fit = DiscreteHazardModel(formula="~ 1").fit(LOANS, **MONTHLY)
+        with pytest.raises(InsufficientDataError, match=r"up to month 3.*predict_cumulative_incidence\(frame, \[3\]\)"):
+            fit.predict_susceptible(LOANS)
+        assert (fit.never, fit.boundary) == (None, None)
+
     def test_no_outcome_at_all(self):
         with pytest.raises(InsufficientDataError, match="all 8 episodes are open"):
             DiscreteHazardModel().fit(LOANS.assign(outcome="open"), **MONTHLY)
@@ -470,6 +700,11 @@ class TestRefusals:
         frame = frame[(frame["months"] != 2) | (frame["outcome"] != "sold")]
         with pytest.raises(ConvergenceError, match=r"hazard of sold.*C\(month\)\[T.2\].*spline"):
             DiscreteHazardModel(formula="~ C(month)").fit(frame[frame["months"] < 9], **MONTHLY)
+
+    def test_a_month_in_which_everybody_ends_under_month_dummies(self):
+        ended = LOANS.assign(outcome="cured")
+        with pytest.raises(ConvergenceError, match=r"C\(month\)\[T.3\].*or everybody"):
+            DiscreteHazardModel(formula="~ C(month)").fit(ended, **MONTHLY)
 
     def test_columns_that_repeat_each_other(self):
         frame = simulated(300).assign(twice=lambda f: 2 * f["ltv"])

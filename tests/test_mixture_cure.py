@@ -11,14 +11,18 @@ import lifelines
 import numpy as np
 import pandas as pd
 import pytest
+from formulaic import model_matrix
 from scipy import stats
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
 from recoverykit.estimators import _mixture_estimation
+from recoverykit.estimators._cell_designs import CellDesign
+from recoverykit.estimators._episode_designs import cell_episodes
 from recoverykit.estimators._event_times import compress_rows, read_event_times
 from recoverykit.estimators._links import LINKS
 from recoverykit.estimators._mixture_data import mixture_data
-from recoverykit.estimators._mixture_kernels import Evaluation, evaluate
+from recoverykit.estimators._mixture_kernels import Evaluation, evaluate, row_scores
+from recoverykit.estimators._mixture_thinning import thinned
 from recoverykit.estimators._optimise import climb
 from recoverykit.estimators.distributions import LATENCY_DISTRIBUTIONS
 from recoverykit.estimators.mixture_cure import MixtureCureModel, compare_fits, compare_nested
@@ -313,6 +317,21 @@ def test_gradient_and_hessian_are_the_differences_of_the_log_likelihood(distribu
         np.testing.assert_allclose(here.hessian[i], slope, rtol=DIFFERENCES, atol=1e-4)
 
 
+def test_sums_over_a_design_of_cells_are_those_over_the_matrix_it_stands_for():
+    rng = np.random.default_rng(0)
+    cell = np.repeat([0, 2, 1, 2], [30, 1, 40, 29]).astype(np.int32)  # a cell may come in several runs
+    numbers = np.vstack([np.ones(100), rng.normal(size=(2, 100)) * (rng.random((2, 100)) < 0.7)])
+    design = CellDesign(rng.integers(0, 2, (3, 5)).astype(float), np.array([0, 0, 1, 2, 1]), cell, numbers)
+    matrix = design.take(np.arange(100))
+    np.testing.assert_allclose(matrix, design.indicators[cell] * numbers[design.factor].T)
+    theta, weight = rng.normal(size=5), rng.integers(0, 3, 100).astype(float)
+    np.testing.assert_allclose(design @ theta, matrix @ theta, atol=1e-12)
+    np.testing.assert_allclose(weight @ design, weight @ matrix, atol=1e-12)
+    np.testing.assert_allclose(design.gram(weight), matrix.T @ (weight[:, None] * matrix), atol=1e-12)
+    np.testing.assert_array_equal(design.occurs(weight), weight @ (matrix != 0))
+    assert (design.shape, len(design)) == ((100, 5), 100)
+
+
 class TestIdentities:
     def fit(self, frame, **options):
         return both().fit(frame, **({"duration_col": "duration", "event_col": "cured"} | options))
@@ -400,6 +419,54 @@ class TestIdentities:
         theta = fit.params.to_numpy() - 0.3 * np.eye(len(fit.params))[3]  # the kernel's unit of time is exp(0.3)
         gain = evaluate(theta, data).gradient @ fit.cov.to_numpy() @ evaluate(theta, data).gradient
         assert gain < 1e-9  # squared distance from the top in standard errors
+
+    @pytest.mark.parametrize("text", ["~ product + ltv", "~ product * ltv + score:ltv", "~ 0 + ltv"])
+    def test_a_design_that_is_not_written_out_gives_the_likelihood_of_the_one_that_is(self, text):
+        # The same rows with the same formula, once as cells times numbers and once as a matrix; entries and intervals.
+        frame = portfolio(10, n=5_000).assign(score=lambda f: f["ltv"] ** 2)
+        columns = dict.fromkeys(("duration_col", "event_col")) | {"lower_col": "lower", "upper_col": "upper"}
+        times = read_event_times(frame, weights_col="n", entry_col="entry", **columns)
+        formulas = (text, "~ product + ltv")
+        rows, designs = cell_episodes(formulas, frame, times)
+        matrices = [np.asarray(model_matrix(f, frame), dtype=float)[rows.representatives] for f in formulas]
+        choice = (LATENCY_DISTRIBUTIONS["weibull"], LINKS["logit"], 0.3)
+        one = mixture_data(rows, *(design for _, design in designs), *choice)
+        other = mixture_data(rows, *matrices, *choice)
+        theta = np.random.default_rng(0).normal(0, 0.4, other.n_params)
+        here, there = evaluate(theta, one), evaluate(theta, other)
+        assert here.value == pytest.approx(there.value, rel=ROUNDING)
+        np.testing.assert_allclose(here.gradient, there.gradient, rtol=ROUNDING, atol=1e-6)
+        np.testing.assert_allclose(here.hessian, there.hessian, rtol=ROUNDING, atol=1e-6)
+        np.testing.assert_allclose(row_scores(theta, one), row_scores(theta, other), rtol=ROUNDING, atol=1e-12)
+
+    def test_a_power_of_a_number_is_not_taken_for_the_number(self):
+        frame = portfolio(12, n=6_000)
+        columns = {"duration_col": "duration", "event_col": "cured"}
+        inside = MixtureCureModel(incidence="~ ltv + {ltv ** 2}").fit(frame, **columns)
+        beside = MixtureCureModel(incidence="~ ltv + square").fit(frame.assign(square=frame["ltv"] ** 2), **columns)
+        assert inside.loglik == pytest.approx(beside.loglik, rel=ROUNDING)
+
+    def test_monthly_counts_by_many_patterns_reach_the_top_though_the_search_merges_months(self):
+        # 60 patterns x some 40 months x 2: more terms than are explored as they are.
+        frame = portfolio(16, n=40_000)
+        frame["band"] = pd.qcut(frame["ltv"], 30, labels=False).astype(str)
+        frame = frame.assign(duration=np.ceil(frame["duration"]))
+        columns = dict.fromkeys(("lower_col", "upper_col")) | {"duration_col": "duration", "event_col": "cured"}
+        fit = MixtureCureModel(incidence="~ product", latency="~ product + band").fit(frame, **columns)
+        times = read_event_times(frame, weights_col=None, entry_col=None, **columns)
+        rows = compress_rows(times, frame, ("product", "band"), want_inverse=False)
+        taken = frame.take(rows.representatives)
+        matrices = [np.asarray(model_matrix(f, taken), dtype=float) for f in (fit.incidence, fit.latency)]
+        data = mixture_data(rows, *matrices, LATENCY_DISTRIBUTIONS["weibull"], LINKS["logit"], 0.0)
+        fewer = thinned(data)
+        assert sum(len(g.weight) for g in fewer.groups) < 0.5 * sum(len(g.weight) for g in data.groups)
+        for merged, group in zip(fewer.groups, data.groups, strict=True):
+            assert merged.weight.sum() == pytest.approx(group.weight.sum(), rel=ROUNDING)
+            mean, expected = (np.average(g.log_lower, weights=g.weight) for g in (merged, group))
+            assert mean == pytest.approx(expected, rel=ROUNDING)
+        slope = evaluate(fit.params.to_numpy(), data).gradient
+        assert slope @ fit.cov.to_numpy() @ slope < 1e-9  # squared distance from the top in standard errors
+        assert fit.loglik == pytest.approx(evaluate(fit.params.to_numpy(), data).value, rel=ROUNDING)
 
     def test_a_transform_learns_its_mean_from_all_rows(self):
         frame = portfolio(11).round({"ltv": 0})
@@ -883,6 +950,29 @@ class TestSearch:
         assert top.converged
         assert top.position[0] == pytest.approx(1.0, abs=SAME_MAXIMUM)
 
+    def test_a_climb_that_comes_to_a_known_maximum_stops_there_and_one_to_another_hill_does_not(self):
+        # -(x^2 - 1)^2 again, on one line: its tops are 1 and -1, of the same height.
+        def hills(point):
+            (x,) = point
+            return Evaluation(-((x**2 - 1) ** 2), np.array([-4 * x * (x**2 - 1)]), np.array([[4 - 12 * x**2]]))
+
+        calls = []
+
+        def watched(point):
+            calls.append(point)
+            return hills(point)
+
+        right = climb(hills, np.array([1.4]))
+        again = climb(watched, np.array([1.3]), known=[right])
+        n_calls = len(calls)
+        alone = climb(watched, np.array([1.3]))
+        assert again.at is right.at
+        assert again.converged
+        assert n_calls < len(calls) - n_calls
+        left = climb(hills, np.array([-1.3]), known=[right])
+        assert left.position[0] == pytest.approx(-1.0, abs=SAME_MAXIMUM)
+        assert alone.position[0] == pytest.approx(1.0, abs=SAME_MAXIMUM)
+
     def test_when_no_start_converges_the_error_says_what_was_tried(self, monkeypatch):
         monkeypatch.setattr(_mixture_estimation, "_ITERATIONS", 0)
         with pytest.raises(ConvergenceError, match=r"starts of a weibull mixture cure model.*Try fewer covariates"):
@@ -908,6 +998,20 @@ class TestBoundary:
         assert interval["lower"].isna().sum() == 1
         assert fit.standard_errors["incidence", "Intercept"] == pytest.approx(alone.standard_errors.iloc[0], rel=0.1)
 
+    def test_a_shape_that_runs_away_is_named_and_has_no_standard_error(self):
+        # Log times from an exponential distribution begin sharply and tail off long: Q runs towards minus infinity.
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"duration": np.exp(rng.exponential(0.5, 800)), "cured": True})
+        never = pd.DataFrame({"duration": np.full(400, 60.0), "cured": False})
+        fit = MixtureCureModel(distribution="generalized_gamma").fit(
+            pd.concat([frame, never], ignore_index=True), duration_col="duration", event_col="cured"
+        )
+        assert "shape Q is at its limit of -30" in fit.boundary
+        assert list(fit.standard_errors.index[fit.standard_errors.isna()]) == [("ancillary", "Q")]
+        # A third never has the event, seen clearly: the error of its logit is 1 / sqrt(n p (1 - p)).
+        assert fit.never.value == pytest.approx(1 / 3, abs=0.01)
+        assert fit.standard_errors["incidence", "Intercept"] == pytest.approx(1 / np.sqrt(1200 * 2 / 9), rel=0.05)
+
     def test_events_in_two_neighbouring_intervals_leave_the_spread_at_zero(self):
         frame = pd.DataFrame({"lower": [4] * 10 + [5] * 10 + [30] * 10, "upper": [5] * 10 + [6] * 10 + [np.inf] * 10})
         fit = MixtureCureModel(distribution="lognormal").fit(frame, lower_col="lower", upper_col="upper")
@@ -930,6 +1034,17 @@ class TestBorder:
         assert any("cured must be True or False" in rule for rule in rules)
         assert any("duration must be a number, 0 or more" in rule for rule in rules)
         assert any("an event at duration 0" in rule and "(0, 1]" in rule for rule in rules)
+
+    def test_rows_that_are_alike_are_counted_in_messages_and_in_the_fit_as_rows(self):
+        # The fit reads rows that are alike once; what is wrong with them is still said of the frame as it was given.
+        frame = portfolio(43).assign(duration=lambda f: np.ceil(f["duration"])).drop(columns=["ltv", "obligor"])
+        thrice = pd.concat([frame] * 3, ignore_index=True)
+        model = MixtureCureModel(incidence="~ product")
+        fit = model.fit(thrice, duration_col="duration", event_col="cured")
+        assert (fit.n_rows, fit.n_episodes) == (len(thrice), len(thrice))
+        thrice.loc[[5, 5 + len(frame), 5 + 2 * len(frame)], "duration"] = -1.0
+        with pytest.raises(ContractError, match=r"duration must be a number, 0 or more: 3 rows, first row 5; row"):
+            model.fit(thrice, duration_col="duration", event_col="cured")
 
     def test_intervals_that_end_before_they_begin_and_late_entries_are_named(self):
         frame = pd.DataFrame({"lower": [3, 0, 1], "upper": [2, 0, np.nan], "entry": [0, 0, 0]})

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from lifelines import AalenJohansenFitter, KaplanMeierFitter, NelsonAalenFitter
 
 from recoverykit.errors import ContractError, ExtrapolationError, InsufficientDataError
+from recoverykit.estimators import _curve_rows
 from recoverykit.estimators import _nonparametric_kernels as kernels
+from recoverykit.estimators._distinct_rows import distinct_rows
 from recoverykit.estimators.nonparametric import (
     aalen_johansen,
     aalen_johansen_by,
@@ -272,6 +274,107 @@ class TestSegments:
         monkeypatch.setattr(kernels, "LARGEST_DIRECT_CODE", 0)
         for outcome, curve in aj(SEVEN).items():
             assert_same_curve(curve, dense[outcome])
+
+
+@st.composite
+def columns_of_one_kind(draw):
+    """A column of segments or months in one of the types in which frames hold them, with few values."""
+    n = draw(st.integers(5, 40))
+    values = draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
+    kind = draw(st.sampled_from(["int64", "uint8", "float64", "infinite", "Int64", "category", "object", "string"]))
+    if kind == "infinite":
+        return pd.Series(values, dtype=float).replace(3.0, np.inf)
+    return pd.Series(values).astype(kind)
+
+
+class TestCountingFirst:
+    """Rows that are alike are counted before they are checked; nothing but the time that it takes may show."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(columns_of_one_kind(), st.randoms(use_true_random=False))
+    def test_the_distinct_rows_have_the_weights_of_a_grouping(self, segment, random):
+        frame = pd.DataFrame({"segment": segment, "month": [random.randint(0, 2) for _ in range(len(segment))]})
+        frame["weight"] = [random.choice([0.5, 1.0, 2.0]) for _ in range(len(frame))]
+        for weights_col, expected in (("weight", frame["weight"]), (None, pd.Series(1.0, index=frame.index))):
+            distinct, count_col = distinct_rows(frame, ["segment", "month"], weights_col)
+            assert distinct["segment"].dtype == frame["segment"].dtype
+            sums = expected.groupby([frame["segment"].astype(str), frame["month"]]).sum()
+            got = distinct.set_index([distinct["segment"].astype(str), "month"])[count_col]
+            assert got.sort_index().tolist() == sums.tolist()  # halves add up without rounding
+
+    @settings(max_examples=30, deadline=None)
+    @given(columns_of_one_kind())
+    def test_curves_are_those_of_the_rows_one_by_one(self, segment):
+        book = pd.DataFrame({"product": segment, "months": np.arange(len(segment)) % 4, "weight": 2})
+        book["resolved"] = np.arange(len(book)) % 3 != 0
+        options = {"by": "product", "duration_col": "months", "event_col": "resolved", "weights_col": "weight"}
+        counted = kaplan_meier_by(book, **options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_curve_rows, "distinct_rows", lambda *_: None)
+            row_by_row = kaplan_meier_by(book, **options)
+        assert list(counted) == list(row_by_row)
+        for name, curve in counted.items():
+            assert_same_curve(curve, row_by_row[name])
+
+    def test_blocks_of_rows_and_late_entries_are_put_together(self):
+        rng = np.random.default_rng(15)
+        book = pd.DataFrame({"months": rng.integers(1, 12, 200_000), "resolved": rng.random(200_000) < 0.5})
+        book["entry"] = np.where(rng.random(200_000) < 0.2, book["months"] - 1, 0)
+        book["weight"] = np.arange(200_000) % 5 + 1
+        distinct, count_col = distinct_rows(book, ["months", "resolved", "entry"], "weight")
+        assert len(distinct) < 60
+        sums = book.groupby(["months", "resolved", "entry"])["weight"].sum()
+        assert distinct.set_index(["months", "resolved", "entry"])[count_col].sort_index().tolist() == sums.tolist()
+        at_risk = [
+            book.loc[(book["months"] >= m) & ((book["entry"] < m) | (book["entry"] == 0)), "weight"].sum()
+            for m in range(1, 12)
+        ]
+        curve = km(book, entry_col="entry", weights_col="weight")
+        np.testing.assert_array_equal(curve.n_at_risk[1:], at_risk)
+
+    @pytest.mark.parametrize(
+        ("column", "value"),
+        [
+            ("months", np.nan),
+            ("months", np.inf),
+            ("category", None),
+            ("product", None),
+            ("number", np.nan),
+            ("weight", -1.0),
+            ("weight", np.nan),
+        ],
+    )
+    def test_what_cannot_be_counted_is_refused_by_its_row(self, column, value):
+        frame = pd.concat([SEVEN] * 20, ignore_index=True)  # enough rows to be counted, were it not for one
+        frame = frame.assign(months=frame["months"].astype(float), weight=1.0)
+        frame["category"] = frame["product"].astype("category")
+        frame["number"] = frame["months"].where(frame["resolved"], np.inf)  # infinity is a value, missing is none
+        options = {"duration_col": "months", "event_col": "resolved", "weights_col": "weight"}
+        by = column if column in ("category", "number") else "product"
+        assert distinct_rows(frame, ["months", "resolved", by], "weight") is not None
+        frame.loc[95, column] = value
+        with pytest.raises(ContractError, match="1 row, first row 95"):
+            kaplan_meier_by(frame, by=by, **options)
+
+    def test_a_fault_that_only_two_columns_show_together_names_every_row(self):
+        frame = pd.concat([SEVEN.assign(entry=0)] * 100, ignore_index=True)
+        frame.loc[[6, 13], "entry"] = 10
+        assert distinct_rows(frame, ["months", "resolved", "entry"], None) is not None
+        with pytest.raises(ContractError, match=r"must not end before entry.*2 rows, first row 6; row 13"):
+            km(frame, entry_col="entry")
+
+    def test_a_weight_that_is_also_a_time_is_still_a_weight(self):
+        frame = pd.DataFrame({"months": [1, 2, 2, 3] * 5, "resolved": [1, 1, 0, 1] * 5})
+        assert_same_curve(km(frame, weights_col="months"), km(frame.assign(w=frame["months"]), weights_col="w"))
+
+    def test_unused_categories_make_no_outcome_and_no_segment(self):
+        frame = SEVEN.assign(
+            outcome=pd.Categorical(SEVEN["outcome"], ["sold", "cured", "open", "repaid", "written_off"]),
+            product=pd.Categorical(SEVEN["product"], ["card", "boat", "auto"]),
+        )
+        curves = aalen_johansen_by(frame, by="product", duration_col="months", outcome_col="outcome")
+        assert list(curves) == ["auto", "card"]
+        assert list(curves["auto"]) == list(curves["card"]) == ["cured", "repaid", "sold"]
 
 
 class TestAgainstR:

@@ -103,6 +103,30 @@ class TestTasks:
             select_tasks(expanded(plan_file()), only=["02_cur"], segments=["auto | wst"])
 
 
+GROUPED = PLAN + "  - {name: groups, scope: segment_group, notebooks: [02_cure]}\n"
+
+
+class TestGroups:
+    def test_a_notebook_by_group_runs_once_for_each_value_of_the_first_segment_column(self, plan_file):
+        tasks = expanded(plan_file(GROUPED), [*SEGMENTS, "mortgage | west"])
+        assert [t.key for t in tasks if t.stage == "groups"] == ["02_cure/auto", "02_cure/mortgage"]
+        assert parameters_of(tasks, "02_cure/mortgage")["segment"] == "mortgage"
+
+    def test_a_group_has_parameters_of_its_own_and_can_be_selected(self, plan_file):
+        tasks = expanded(plan_file(GROUPED + "segment_parameters: {mortgage: {level: 0.5}}\n"))
+        assert parameters_of(tasks, "02_cure/mortgage")["level"] == 0.5
+        assert parameters_of(tasks, "02_cure/mortgage__pacific")["level"] == 0.95
+        assert [t.key for t in select_tasks(tasks, segments=["mortgage"])] == ["02_cure/mortgage"]
+
+    def test_a_group_that_is_a_segment_already_would_overwrite_its_results(self, plan_file):
+        with pytest.raises(PlanError, match="notebook '02_cure' would run twice for 'auto'"):
+            expanded(plan_file(GROUPED), ["auto", "mortgage"])
+
+    def test_parameters_of_a_group_need_a_notebook_by_group(self, plan_file):
+        with pytest.raises(PlanError, match="no segment 'mortgage'"):
+            expanded(plan_file(PLAN + "segment_parameters: {mortgage: {level: 0.5}}\n"))
+
+
 class TestTypes:
     @pytest.mark.parametrize(
         ("name", "written", "value"),
@@ -207,7 +231,7 @@ class TestForm:
             (PLAN.replace("scope: portfolio", "scpe: portfolio"), "unknown key 'stages.0.scpe'; did you mean 'scope'?"),
             (
                 PLAN.replace("scope: portfolio", "scope: book"),
-                "stages.0.scope: Input should be 'portfolio' or 'segment'",
+                "stages.0.scope: Input should be 'portfolio', 'segment_group' or 'segment'",
             ),
             (PLAN.replace("title: Small pack\n", ""), "key 'title' is missing"),
             (PLAN.replace("version: 1", "version: 2"), "version: "),
@@ -291,5 +315,7 @@ class TestShippedFiles:
 
     def test_the_quarterly_plan_is_a_valid_plan(self):
         plan = read_plan(ROOT / "notebooks" / "plans" / "quarterly.yml")
-        assert [stage.scope for stage in plan.stages] == ["portfolio", "portfolio", "segment", "portfolio"]
+        assert [stage.scope for stage in plan.stages] == [
+            *("portfolio", "portfolio", "segment", "segment_group", "portfolio")
+        ]
         assert Path(plan.notebooks_folder) == ROOT / "notebooks"

@@ -243,16 +243,21 @@ def test_number_at_risk_after_the_last_time_is_zero():
 def test_ratios_are_drawn_on_a_log_axis_around_one(figures):
     chance, time = figures["ratios"].axes
     assert chance.get_xscale() == "log"
-    (dots,) = [line for line in chance.lines if line.get_label() == "estimate"]
-    assert dots.get_xdata().tolist() == [0.5]
+    dots = {
+        line.get_label(): line.get_xdata().tolist() for line in chance.lines if line.get_label() in ("clear", "open")
+    }
+    assert dots == {"clear": [0.5], "open": []}
     low, high = chance.get_xlim()
     assert low * high == pytest.approx(1.0)
-    assert "more likely" in chance.get_xlabel()
-    assert time.get_xlabel().endswith("later \u2192")
+    assert "more cure" in chance.get_xlabel()
+    # a time ratio of 2, from 1 to 4, is drawn as half the speed, from a quarter to 1
+    assert time.get_xlabel().endswith("faster \u2192")
+    assert time.lines[2].get_xdata().tolist() == [0.5]
+    assert time.collections[0].get_segments()[0][:, 0].tolist() == [0.25, 1.0]
 
 
 def test_a_ratio_that_is_not_positive_is_refused():
-    frame = pd.DataFrame({"part": ["latency"], "term": ["x"], "estimate": [0.0], "lower": [-1], "upper": [1]})
+    frame = pd.DataFrame({"part": ["latency"], "term": ["x"], "estimate": [0.5], "lower": [-1], "upper": [1]})
     with pytest.raises(ValueError, match="ratio scale"):
         plots.plot_coefficients(frame)
     with pytest.raises(ValueError, match="incidence or latency"):
@@ -395,3 +400,105 @@ def test_ticks_are_whole_months_few_enough_to_read():
 def test_curves_for_all_closed_outcomes_are_accepted():
     figure = plots.plot_cumulative_incidence({name: curve([0, 0.01, 0.02, 0.1]) for name in CLOSED_OUTCOMES})
     assert "still open 50.0 %" in plain(figure.alt)
+
+
+def driver_frame():
+    rows = [
+        ("incidence", "scale(ltv_ratio)", 0.5, 0.4, 0.7, "ltv_ratio", "", "", 0.4),
+        ("incidence", "scale(unemployment_rate)", 0.9, 0.8, 1.1, "unemployment_rate", "", "", 0.0097),
+        ("incidence", "scale(credit_score)", 1.2, 1.1, 1.3, "credit_score", "", "", 53.4),
+        ("incidence", "product[T.heloc]", 3.0, 2.0, 4.0, "product", "heloc", "auto_loan", np.nan),
+        ("latency", "scale(ltv_ratio)", 1.25, 1.0, 1.6, "ltv_ratio", "", "", 0.4),
+        ("latency", "scale(unemployment_rate)", 0.8, 0.7, 0.9, "unemployment_rate", "", "", 0.0097),
+        ("latency", "scale(credit_score)", 1.0, 0.9, 1.1, "credit_score", "", "", 53.4),
+        ("latency", "product[T.heloc]", 2.5, 1.2, 4.0, "product", "heloc", "auto_loan", np.nan),
+    ]
+    columns = ["part", "term", "estimate", "lower", "upper", "driver", "level", "reference", "spread"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_drivers_stand_in_words_with_their_unit_numbers_first_best_on_top():
+    figure = plots.plot_coefficients(driver_frame())
+    chance, speed = figure.axes
+    assert [label.get_text() for label in chance.get_yticklabels()] == [
+        "Credit score (per 53)",
+        "Unemployment rate (per 0.97 pp)",
+        "Loan to value (per 0.4)",
+        "Heloc, against auto loan",
+    ]
+    assert chance.get_title(loc="left") == "Raises the chance of ever curing"
+    assert speed.get_title(loc="left") == "Speeds the cure up"
+    # speed of those with a clear direction, top down: 1 / 0.8 and 1 / 2.5
+    dots = {
+        line.get_label(): line.get_xdata().tolist() for line in speed.lines if line.get_label() in ("clear", "open")
+    }
+    assert dots == {"clear": pytest.approx([1.25, 0.4]), "open": pytest.approx([1.0, 0.8])}
+    assert figure.alt == (
+        "Raises the chance of ever curing, clear of 1: credit score 1.20, loan to value 0.50 and heloc 3.00. "
+        "Speeds the cure up, clear of 1: unemployment rate 1.25 and heloc 0.40."
+    )
+
+
+def test_hazard_ratios_are_drawn_as_they_are():
+    figure = plots.plot_coefficients(driver_frame(), latency_scale="hazard ratio", level=0.9)
+    (dots,) = [line for line in figure.axes[1].lines if line.get_label() == "clear"]
+    assert dots.get_xdata().tolist() == [0.8, 2.5]
+    assert "90 % intervals" in plain(figure.caption)
+
+
+def test_ratios_on_a_boundary_are_not_drawn():
+    frame = driver_frame()
+    frame.loc[frame["part"] == "incidence", ["lower", "upper"]] = np.nan
+    figure = plots.plot_coefficients(frame)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["Speeds the cure up"]
+    assert figure.caption.endswith("Ratios without an interval, on a boundary, are not drawn.")
+    everywhere = driver_frame().assign(lower=0.0, upper=np.inf)
+    assert "no ratio has an interval" in plots.plot_coefficients(everywhere).alt
+
+
+def test_the_axis_of_ratios_has_ticks_however_near_or_far_they_lie():
+    for reach in (1.01, 1.3, 2, 5, 30, 1e4):
+        frame = driver_frame().assign(estimate=1.0, lower=1 / reach, upper=reach)
+        for ax in plots.plot_coefficients(frame).axes:
+            low, high = ax.get_xlim()
+            assert 3 <= sum(low <= tick <= high for tick in ax.get_xticks()) <= 8
+
+
+def test_fitted_outcomes_are_lines_on_the_edges_of_the_areas():
+    figure = plots.plot_cumulative_incidence(
+        outcome_curves(),
+        fitted={"repaid": curve([0, 0.1, 0.1, 0.1]), "cured": curve([0, 0.2, 0.3, 0.4])},
+        fitted_to="all",
+    )
+    lines = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[0].lines}
+    assert lines["fitted cured"] == [0, 0.2, 0.3, 0.4]
+    assert lines["fitted repaid"] == pytest.approx([0, 0.3, 0.4, 0.5])
+    assert "model of all outcomes, fitted to the whole book" in figure.caption
+    assert "model" not in plots.plot_cumulative_incidence(outcome_curves()).caption
+    with pytest.raises(ValueError, match="vanished"):
+        plots.plot_cumulative_incidence(outcome_curves(), fitted={"vanished": curve([0, 0, 0, 0])})
+
+
+def test_without_any_outcome_the_figure_says_so():
+    assert "No loan has left default yet" in plots.plot_cumulative_incidence({}).alt
+
+
+def test_residuals_are_drawn_against_the_diagonal_while_ten_are_at_risk():
+    hazard = StepCurve(
+        times=[0, 0.5, 1, 1.5], values=[0, 0.4, 1.1, 9], lower=[0, 0.3, 1, 8], upper=[0, 0.5, 1.2, 10],
+        n_at_risk=[200, 100, 10, 9],
+    )  # fmt: skip
+    figure = plots.plot_cox_snell(hazard)
+    lines = {line.get_label(): (line.get_xdata(), line.get_ydata()) for line in figure.axes[0].lines}
+    assert lines["residuals"][1].tolist() == [0, 0.4, 1.1]
+    assert [list(side) for side in lines["if the model holds"]] == [[0, 1], [0, 1]]
+    assert figure.alt == "The residuals' cumulative hazard leaves the diagonal by at most 0.10, up to 1.00."
+    assert texts(figure, "at-risk")[0] == "200"
+
+
+def test_without_residuals_the_figure_says_so():
+    few = StepCurve(times=[0, 1], values=[0, 1], lower=[0, 1], upper=[0, 1], n_at_risk=[9, 3])
+    start = StepCurve(times=[0, 1], values=[0, 1], lower=[0, 1], upper=[0, 1], n_at_risk=[30, 3])
+    assert "no residuals" in plots.plot_cox_snell(None).alt
+    assert "Fewer than 10" in plots.plot_cox_snell(few).alt
+    assert plots.plot_cox_snell(start).axes == []

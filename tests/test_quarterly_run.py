@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recoverykit import cli
+from recoverykit.batch.plan import read_plan
 from recoverykit.batch.render import outside_references
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +55,9 @@ class TestPack:
     def test_every_notebook_has_its_page_and_the_manifest_says_complete(self, run):
         manifest = json.loads((run / "manifest.json").read_text())
         assert manifest["status"] == "complete"
-        assert len(manifest["tasks"]) == 1 + 3 + 3 * 3 + 1
+        runs = {"portfolio": 1, "segment_group": 3, "segment": 3}  # three channels, which are groups and segments
+        stages = read_plan(ROOT / "notebooks" / "plans" / "quarterly.yml").stages
+        assert len(manifest["tasks"]) == sum(runs[stage.scope] * len(stage.notebooks) for stage in stages)
         pages = {p.relative_to(run / "pages").with_suffix("").as_posix() for p in run.glob("pages/*/*.html")}
         assert pages == set(manifest["tasks"])
 
@@ -82,7 +85,15 @@ class TestPack:
         assert all(re.search(r'alt="[^"]{20,}"', figure) for figure in figures)
 
     @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine to lay pages out")
-    @pytest.mark.parametrize("name", ["index.html", "pages/05_provision/all.html", "pages/02_time_to_cure/all.html"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "index.html",
+            "pages/05_provision/all.html",
+            "pages/02_time_to_cure/all.html",
+            "pages/06_model_validation/all.html",
+        ],
+    )
     def test_no_page_is_wider_than_a_narrow_window(self, run, name, tmp_path):
         measure = "<script>document.title = 'width ' + document.documentElement.scrollWidth</script></body>"
         page = tmp_path / "page.html"
@@ -134,7 +145,8 @@ def test_the_same_data_parameters_and_code_give_the_same_bytes(run, tmp_path):
     more = ["--only", "03_recovery_curves", "04_loss_given_default", "--segment", "broker", "--quiet"]
     assert cli.main(["run", str(plan), "--data", str(SAMPLE), "--out", str(tmp_path / "again"), *more]) == 0
     again = sorted(p.relative_to(tmp_path / "again") for p in (tmp_path / "again").glob("results/*/*/*"))
-    assert len(again) == 2 * 2 * 4  # two notebooks for the book and one segment: three tables and a record each
+    folders = [run / "results" / name / segment for name in more[1:3] for segment in ("all", "broker")]
+    assert again == sorted(p.relative_to(run) for folder in folders for p in folder.iterdir())
     assert [p for p in again if (tmp_path / "again" / p).read_bytes() != (run / p).read_bytes()] == []
 
 

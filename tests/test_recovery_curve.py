@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from recoverykit.errors import ContractError, InsufficientDataError
-from recoverykit.estimators.recovery_curve import RemainingRecovery, recovery_curve, remaining_recovery
+from recoverykit.estimators.recovery_curve import (
+    RemainingRecovery,
+    recovery_curve,
+    recovery_curve_by,
+    recovery_curve_parts,
+    remaining_recovery,
+)
 
 EXACT = 1e-12  # a few sums and products of numbers of order 1
 
@@ -280,6 +286,105 @@ class TestBootstrap:
             hits += curve.lower[24] <= truth <= curve.upper[24]
         # 300 trials: 95 % within 3.8 points either way at three standard errors; percentile bands run a little short.
         assert 0.90 <= hits / 300 <= 0.99
+
+
+# Obligors a and b in the east, the others in the west; gross before the cost of 10 of loan B.
+SEGMENTED = CELLS.assign(
+    region=np.where(CELLS["obligor_id"].isin(["a", "b"]), "east", "west"),
+    present_value_gross_amount=CELLS["present_value_amount"].clip(lower=0),
+)
+
+
+class TestCurvesBySegment:
+    def test_each_segment_has_its_own_exposure_net_and_gross(self):
+        curves = recovery_curve_by(SEGMENTED, by="region")
+        assert list(curves) == ["east", "west"]
+        # East: A, B and C, EAD 300, 300, 300, 200, 100; net 0, 20, 50, 40, 0; gross 30 in month 1.
+        net, gross = curves["east"]["present_value_amount"], curves["east"]["present_value_gross_amount"]
+        np.testing.assert_allclose(net.values, np.cumsum([0, 20 / 300, 50 / 300, 40 / 200, 0]), atol=EXACT)
+        np.testing.assert_allclose(gross.values, np.cumsum([0, 30 / 300, 50 / 300, 40 / 200, 0]), atol=EXACT)
+        # West: D, E, F, EAD 400, 300, 200, 200, 200; 60 in month 4.
+        np.testing.assert_allclose(curves["west"]["present_value_amount"].values[-1], 0.3, atol=EXACT)
+        np.testing.assert_array_equal(net.n_at_risk, [3, 3, 3, 2, 1])
+
+    def test_a_curve_is_that_of_the_segment_alone_draws_included(self):
+        columns = ("present_value_amount",)
+        options = {"n_bootstrap": 30, "minimum_at_risk": 2}
+        curves = recovery_curve_by(
+            SEGMENTED, by=["region"], amount_cols=columns, rng=np.random.default_rng(3), **options
+        )
+        alone = recovery_curve(SEGMENTED.query("region == 'east'"), rng=np.random.default_rng(3), **options)
+        pd.testing.assert_frame_equal(curves["east"]["present_value_amount"].to_frame(), alone.to_frame())
+
+    def test_no_segment_columns_is_the_whole_book(self):
+        curves = recovery_curve_by(SEGMENTED, by=(), amount_cols=["present_value_amount"])
+        pd.testing.assert_frame_equal(
+            curves["all"]["present_value_amount"].to_frame(), recovery_curve(CELLS).to_frame()
+        )
+
+    def test_without_a_bootstrap_the_obligor_need_not_be_there(self):
+        totals = SEGMENTED.groupby(["region", "month"], as_index=False).sum(numeric_only=True)
+        for name, curve in recovery_curve_by(totals, by="region").items():
+            expected = recovery_curve_by(SEGMENTED, by="region")[name]
+            for column in curve:
+                np.testing.assert_allclose(curve[column].values, expected[column].values, atol=EXACT)
+
+    def test_values_that_read_the_same_are_one_segment(self):
+        mixed = SEGMENTED.assign(region=pd.Series([1, "1"] * len(SEGMENTED))[: len(SEGMENTED)].to_numpy())
+        curve = recovery_curve_by(mixed, by="region")["1"]["present_value_amount"]
+        np.testing.assert_allclose(curve.values, recovery_curve(CELLS).values, atol=EXACT)
+
+    def test_a_missing_segment_is_refused_and_so_is_a_bare_name_of_amounts(self):
+        with pytest.raises(ContractError, match="region must not be missing"):
+            recovery_curve_by(SEGMENTED.assign(region=None), by="region")
+        with pytest.raises(ContractError, match="column 'regoin' is missing"):
+            recovery_curve_by(SEGMENTED, by="regoin")
+        with pytest.raises(ValueError, match="give a sequence"):
+            recovery_curve_by(SEGMENTED, by="region", amount_cols="present_value_amount")
+
+
+class TestParts:
+    cells = CELLS.assign(outcome=LOANS.loc[LOANS.index.repeat(LOANS["observed_months"] + 1), "outcome"].to_numpy())
+
+    def test_parts_by_outcome_add_up_to_the_curve(self):
+        parts = recovery_curve_parts(self.cells, part_col="outcome")
+        assert list(parts) == ["liquidated", "open", "sold"]
+        together = sum(part.values for part in parts.values())
+        np.testing.assert_allclose(together, recovery_curve(CELLS).values, atol=EXACT)
+
+    def test_a_part_is_divided_by_the_exposure_of_all(self):
+        # Sold: B with a cost of 10 in month 1 and 40 in month 3, over EAD 600 and 400 of all loans observed.
+        sold = recovery_curve_parts(self.cells, part_col="outcome")["sold"]
+        np.testing.assert_allclose(sold.values, np.cumsum([0, -10 / 600, 0, 40 / 400, 0]), atol=EXACT)
+        np.testing.assert_array_equal(sold.n_at_risk, [6, 5, 4, 3, 2])
+
+    def test_a_part_that_is_the_whole_has_its_band(self):
+        options = {"n_bootstrap": 60, "rng": np.random.default_rng(5)}
+        part = recovery_curve_parts(CELLS.assign(kind="all"), part_col="kind", **options)["all"]
+        whole = recovery_curve(CELLS, n_bootstrap=60, rng=np.random.default_rng(5))
+        pd.testing.assert_frame_equal(part.to_frame(), whole.to_frame())
+
+    def test_with_no_open_case_the_curve_of_all_is_that_of_closed_ones(self):
+        closed = self.cells[self.cells["outcome"] != "open"]
+        parts = recovery_curve_parts(closed, part_col="outcome")
+        assert "open" not in parts
+        np.testing.assert_allclose(
+            sum(part.values for part in parts.values()), recovery_curve(closed).values, atol=EXACT
+        )
+
+    def test_scaling_all_money_changes_no_rate_and_no_band(self):
+        money = ["present_value_amount", "ead_at_risk"]
+        cents = CELLS.assign(**{c: CELLS[c] * 100 for c in money})
+        left, right = (
+            recovery_curve(c, n_bootstrap=40, rng=np.random.default_rng(1)).to_frame() for c in (CELLS, cents)
+        )
+        pd.testing.assert_frame_equal(left, right, rtol=EXACT)
+
+    def test_splitting_a_cash_flow_in_two_changes_nothing(self):
+        halves = CELLS.assign(present_value_amount=CELLS["present_value_amount"] / 2)
+        nobody = halves.assign(ead_at_risk=0.0, n_at_risk=0)
+        split = recovery_curve(pd.concat([halves, nobody]))
+        np.testing.assert_allclose(split.values, recovery_curve(CELLS).values, atol=EXACT)
 
 
 class TestRefusals:

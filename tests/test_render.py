@@ -148,7 +148,7 @@ def made_run(folder, *, failing=(), status=None, selection=None, records=True):
     sources.mkdir(exist_ok=True)
     tasks = []
     for stage in PLAN.stages:
-        for segment in SEGMENTS if stage.scope == "segment" else [""]:
+        for segment in {"segment": SEGMENTS, "segment_group": ("auto", "card")}.get(stage.scope, [""]):
             for name in stage.notebooks:
                 nbformat.write(executed(f"What of {name}?"), sources / f"{name}.ipynb")
                 tasks.append(Task(name, str(sources / f"{name}.ipynb"), stage.name, segment, {}))
@@ -186,6 +186,16 @@ class TestPack:
             + [f"pages/{n}/{s}.html" for n in ("02_cure", "03_curve") for s in ("auto__west", "card__east")]
         )
         assert all((folder / link).is_file() for link in links)
+
+    def test_pages_by_group_of_segments_stand_in_a_table_of_their_own(self, tmp_path, monkeypatch):
+        groups = {"name": "groups", "scope": "segment_group", "notebooks": ["06_check"]}
+        stages = [*PLAN.model_dump(mode="json")["stages"], groups]
+        monkeypatch.setattr(__name__ + ".PLAN", PLAN.model_validate({**PLAN.model_dump(mode="json"), "stages": stages}))
+        text = index_of(made_run(tmp_path / "run"))
+        table = text[text.index("By group of segments") : text.index("By segment")]
+        links = [link for link in parsed(table).links if link.startswith("pages/")]
+        assert links == ["pages/06_check/auto.html", "pages/06_check/card.html"]
+        assert "06_check" not in text[text.index("By segment") : text.index("Sign-off")]
 
     def test_links_between_pages_lead_to_pages(self, tmp_path):
         folder = made_run(tmp_path / "run")

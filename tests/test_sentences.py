@@ -68,6 +68,9 @@ def test_a_model_names_its_event_and_who_never_has_it():
         "are estimated never to reach it."
     )
     assert "could not be estimated" in sentences.sentence_model(event="cure", never_share=None)
+    for name, words in (("gamma", "gamma"), ("loglogistic", "log-logistic")):
+        text = sentences.sentence_model(event="cure", never_share=0.5, model=name)
+        assert text.startswith(f"The event of this {words} mixture cure model is the cure")
 
 
 def test_recovery_that_does_not_cover_its_costs_is_said_so():
@@ -164,3 +167,237 @@ def test_exclusions_name_the_commonest_reason():
 def test_every_sentence_is_documented():
     for name in sentences.__all__:
         assert inspect.getdoc(getattr(sentences, name))
+
+
+def ultimate(**shares):
+    return pd.DataFrame(
+        [(name, value, value - 0.02, value + 0.02) for name, value in shares.items()],
+        columns=["outcome", "value", "lower", "upper"],
+    )
+
+
+def test_how_loans_end_is_told_with_or_without_a_share_that_never_does():
+    text = sentences.sentence_ultimate_outcomes(ultimate(cured=0.5, written_off=0.5), segment="all", basis="all")
+    assert plain(text) == (
+        "Once all are resolved, by the model, 50.0 % are cured and 50.0 % are written off; the data show no share that "
+        "never is."
+    )
+    text = sentences.sentence_ultimate_outcomes(ultimate(cured=0.5, sold=0.3, never_resolves=0.2), basis="all")
+    assert plain(text) == (
+        "In the end, by the model of the whole book, 50.0 % are cured and 30.0 % are sold; 20.0 % (18.0 % to 22.0 %) "
+        "are estimated never to be resolved."
+    )
+    text = sentences.sentence_ultimate_outcomes(ultimate(cured=1.0), segment="card | west", basis="card")
+    assert "by the model of card, 100.0 % are cured" in plain(text)
+    rare = sentences.sentence_ultimate_outcomes(ultimate(cured=1.0), too_rare=("sold", "written_off"))
+    assert rare.endswith("the data show no share that never is. Too rare to be modelled: sold and written off.")
+    none = sentences.sentence_ultimate_outcomes(ultimate(), note="there are no closed episodes")
+    assert none == "How the open loans will end could not be estimated: there are no closed episodes."
+    assert sentences.sentence_ultimate_outcomes(ultimate()) == "How the open loans will end could not be estimated."
+
+
+ANSWERS = ("n_beyond", "alpha_n", "alpha_n_cures", "q_n", "shen", "receus", "likelihood_ratio")
+
+
+@pytest.mark.parametrize(
+    ("doubting", "n_beyond", "text"),
+    [
+        (
+            (),
+            784,
+            "The follow-up supports a share that never cures: the last cure came in month 26 and 784 loans were "
+            "watched beyond it, up to month 61, and every answer in the table agrees.",
+        ),
+        (
+            ("shen", "receus"),
+            12,
+            "The data do not settle whether some loans never cure: the last cure came in month 26 and 12 loans were "
+            "watched beyond it, up to month 61, and the answers disagree. The number of loans watched beyond the last "
+            "cure, \u03b1 of all loans, \u03b1 of cures alone, q and the likelihood ratio speak for it, Shen's \u03b1 "
+            "and RECeUS against. The share that never cures rests on the model as much as on what was seen.",
+        ),
+        (
+            ANSWERS[:-1],
+            7,
+            "The data do not settle whether some loans never cure: the last cure came in month 26 and fewer than 10 "
+            "loans were watched beyond it, up to month 61, and the answers disagree. The likelihood ratio speaks for "
+            "it, the number of loans watched beyond the last cure, \u03b1 of all loans, \u03b1 of cures alone, q, "
+            "Shen's \u03b1 and RECeUS against. The share that never cures rests on the model as much as on what was "
+            "seen.",
+        ),
+        (
+            ANSWERS,
+            0,
+            "The data do not yet tell loans that never cure from loans that cure late: the last cure came in month 26 "
+            "and no loan was watched beyond it, and no answer in the table supports a plateau. The share that never "
+            "cures is what the model extrapolates; do not rely on it.",
+        ),
+    ],
+)
+def test_the_plateau_is_judged_by_all_answers_and_never_by_one(doubting, n_beyond, text):
+    verdicts = {name: "doubts" if name in doubting else "supports" for name in ANSWERS} | {"last_cure": "describes"}
+    told = sentences.sentence_plateau(verdicts, last_cure=26, last_watched=61, n_beyond=n_beyond)
+    assert told == text
+
+
+def test_an_answer_that_could_not_be_had_is_not_counted_as_agreeing():
+    verdicts = {"n_beyond": "supports", "receus": "no answer"}
+    told = sentences.sentence_plateau(verdicts, last_cure=26, last_watched=61, n_beyond=20)
+    assert told.endswith("up to month 61, and every answer that could be had agrees.")
+
+
+def test_without_a_model_there_is_no_plateau_to_judge():
+    told = sentences.sentence_plateau({}, last_cure=NAN, last_watched=NAN, n_beyond=NAN)
+    assert told == "Without a model of cure there is no plateau to judge."
+
+
+def candidates(**changes):
+    table = pd.DataFrame(
+        {
+            "distribution": ["weibull", "gamma", "lognormal"],
+            "aic": [100.0, 103.25, 150.0],
+            "bic": [110.0, 113.25, 160.0],
+            "never": [0.5, 0.505, 0.49],
+            "distance": [0.0046, 0.005, 0.01],
+            "boundary": ["none", "none", "none"],
+        }
+    )
+    return table.assign(**changes)
+
+
+def test_the_model_is_chosen_for_a_reason_and_what_hangs_on_it_is_told():
+    assert plain(sentences.sentence_model_choice(candidates())) == (
+        "The Weibull distribution is used: its AIC is 3.2 below that of the gamma, the next best. The fitted curve "
+        "leaves the observed one by 0.5 percentage points at most. Over all three candidates the share that never "
+        "cures runs from 49.0 % to 50.5 %: the choice decides little."
+    )
+    assert sentences.sentence_model_choice(candidates().iloc[:0]) == ""
+
+
+def test_a_choice_that_is_close_matters_or_lies_on_a_boundary_is_said_so():
+    told = plain(
+        sentences.sentence_model_choice(candidates(aic=[100, 101, 102], bic=[112, 111, 113], never=[0.5, 0.4, 0]))
+    )
+    assert told.startswith("The Weibull distribution is used for its smallest AIC, though the gamma does as well. ")
+    assert "The BIC would choose the gamma." in told
+    assert told.endswith("runs from 0.0 % to 50.0 %: the choice decides part of the answer.")
+    on_it = candidates(boundary=["the share is at 0", "none", "none"])
+    assert "It lies on a boundary: the share is at 0." in sentences.sentence_model_choice(on_it)
+
+
+def test_candidates_that_did_not_converge_are_named():
+    told = sentences.sentence_model_choice(candidates(aic=[100.0, NAN, NAN], bic=[110.0, NAN, NAN]))
+    assert told == (
+        "The Weibull distribution is used, the only one to choose from. The fitted curve leaves the observed one by "
+        "0.5 percentage points at most. The gamma and log-normal did not converge."
+    )
+
+
+def drivers(rows):
+    columns = ["part", "estimate", "lower", "upper", "driver", "level", "reference", "label"]
+    return pd.DataFrame(
+        [(*row, *("", "")[: 7 - len(row)], row[4] + (row[5] if len(row) > 5 else "")) for row in rows], columns=columns
+    )
+
+
+def test_drivers_that_are_clear_are_read_in_both_directions_and_the_others_left_open():
+    frame = drivers(
+        [
+            ("incidence", 1.24, 1.1, 1.4, "credit_score"),
+            ("incidence", 0.54, 0.4, 0.75, "ltv_ratio"),
+            ("incidence", 0.94, 0.8, 1.1, "unemployment_rate"),
+            ("latency", 0.8, 0.7, 0.9, "credit_score"),
+            ("latency", 1.0, 0.9, 1.1, "ltv_ratio"),
+            ("latency", 1.0, 0.9, 1.1, "unemployment_rate"),
+        ]
+    )
+    assert plain(sentences.sentence_cure_drivers(frame)) == (
+        "More loans ever cure with a higher credit score (odds \u00d7 1.24), fewer with a higher loan to value (odds "
+        "\u00d7 0.54). Those that cure do so faster with a higher credit score (speed \u00d7 1.25). For unemployment "
+        "rate the direction is open."
+    )
+
+
+def test_what_only_lowers_has_a_sentence_of_its_own():
+    frame = drivers([("incidence", 0.5, 0.4, 0.6, "ltv_ratio"), ("latency", 2.0, 1.5, 2.5, "ltv_ratio")])
+    assert plain(sentences.sentence_cure_drivers(frame)) == (
+        "Fewer loans ever cure with a higher loan to value (odds \u00d7 0.50). Those that cure do so more slowly with "
+        "a higher loan to value (speed \u00d7 0.50)."
+    )
+
+
+def test_categories_are_read_against_their_reference():
+    frame = drivers(
+        [
+            ("incidence", 1.5, 1.2, 2.0, "product", "mortgage", "auto_loan"),
+            ("incidence", 0.2, 0.1, 0.4, "product", "credit_card", "auto_loan"),
+            ("latency", 1.6, 1.4, 1.9, "product", "mortgage", "auto_loan"),
+            ("latency", 1.0, 0.7, 1.4, "product", "credit_card", "auto_loan"),
+        ]
+    )
+    assert plain(sentences.sentence_cure_drivers(frame)) == (
+        "Compared with auto loan, more ever cure of mortgage (odds \u00d7 1.50), fewer of credit card (odds \u00d7 "
+        "0.20). Compared with auto loan, cures come more slowly in mortgage (speed \u00d7 0.62)."
+    )
+
+
+def test_nothing_clear_and_nothing_there_are_told_apart():
+    frame = drivers([("incidence", 1.0, 0.9, 1.1, "ltv_ratio"), ("latency", 1.0, 0.9, 1.1, "ltv_ratio")])
+    assert sentences.sentence_cure_drivers(frame) == (
+        "No driver is clear of chance: none has an interval that leaves the ratio 1 out."
+    )
+    assert sentences.sentence_cure_drivers(frame.iloc[:0]) == ""
+
+
+def test_a_second_opinion_agrees_keeps_silent_or_contradicts():
+    frame = drivers(
+        [
+            ("incidence", 1.24, 1.1, 1.4, "credit_score"),
+            ("incidence", 0.54, 0.4, 0.75, "ltv_ratio"),
+            ("incidence", 0.94, 0.8, 1.1, "unemployment_rate"),
+            ("incidence", 1.5, 1.2, 2.0, "product", "mortgage", "auto_loan"),
+        ]
+    )
+    cox = pd.DataFrame(
+        {
+            "label": ["unemployment_rate", "ltv_ratio", "credit_score", "productmortgage"],
+            "lower": [0.5, 1.1, 1.05, 0.9],
+            "upper": [0.6, 1.3, 1.2, 1.1],
+        }
+    )
+    start = "A Cox regression of the hazard of cure, which does not tell chance from speed, "
+    told = sentences.sentence_second_opinion(frame, cox)
+    assert told == f"{start}agrees on credit score, leaves mortgage open and points the other way for loan to value."
+    assert sentences.sentence_second_opinion(frame.iloc[:1], cox) == f"{start}agrees on credit score."
+    assert sentences.sentence_second_opinion(frame.iloc[2:3], cox) == ""
+    assert sentences.sentence_second_opinion(frame, cox.iloc[:0]) == ""
+
+
+@pytest.mark.parametrize(("inside", "word"), [(0.95, "follow"), (0.7, "mostly follow"), (0.3, "leave")])
+def test_residuals_follow_the_diagonal_or_leave_it(inside, word):
+    told = plain(sentences.sentence_residuals(largest_gap=0.086, at=1.1, share_inside=inside))
+    assert told == (
+        f"The residuals {word} the diagonal: they leave it by at most 0.09, at a risk of 1.10, and the band holds it "
+        f"at {100 * inside:.0f} % of the points."
+    )
+    assert sentences.sentence_residuals(largest_gap=NAN, at=NAN, share_inside=NAN) == ""
+
+
+def test_predicted_shares_are_compared_and_small_groups_kept_out():
+    table = pd.DataFrame(
+        {
+            "months": [6.0, 12.0, 24.0],
+            "group": ["lower half", "upper half", "all loans"],
+            "n_episodes": [100, 100, 9],
+            "predicted": [0.3, 0.5, 0.9],
+            "lower": [0.25, 0.52, 0.1],
+            "upper": [0.35, 0.6, 0.2],
+            "difference": [0.01, 0.06, -0.7],
+        }
+    )
+    assert sentences.sentence_cure_calibration(table) == (
+        "The interval of the observed share holds the predicted one in 1 of 2 comparisons; the largest difference is "
+        "6.0 percentage points (upper half, by month 12)."
+    )
+    assert "in 1 of 1 comparison;" in sentences.sentence_cure_calibration(table.iloc[:1])
+    assert sentences.sentence_cure_calibration(table.iloc[2:]).startswith("Predicted and observed shares could not be")

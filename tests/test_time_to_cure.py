@@ -10,7 +10,7 @@ import pytest
 
 from recoverykit.episodes.definition import DefaultDefinition
 from recoverykit.errors import ConvergenceError
-from recoverykit.portfolio import time_to_cure
+from recoverykit.portfolio import cure_model
 from recoverykit.portfolio.time_to_cure import estimate_time_to_cure, time_to_cure_frame
 
 TRUTH = json.loads((Path(__file__).parents[1] / "data_samples" / "truth.json").read_text())
@@ -101,18 +101,18 @@ class TestSample:
         assert driven.model_curve(3).item() > 0
         assert (np.diff(driven.model_curve.values) >= 0).all()
 
-    def test_the_best_of_the_three_distributions_is_used_and_all_are_shown(self, plain):
+    def test_the_best_of_the_candidates_is_used_and_all_are_shown(self, plain):
         table = plain.comparison
-        assert sorted(table["distribution"]) == ["loglogistic", "lognormal", "weibull"]
+        assert sorted(table["distribution"]) == ["gamma", "loglogistic", "lognormal", "weibull"]
         assert table["distribution"].iloc[0] == plain.fit.distribution
         assert table["aic"].is_monotonic_increasing
 
-    def test_outcomes_and_open_share_add_up_to_one_in_every_month(self, plain):
-        month = np.arange(49)
-        total = sum(curve(month) for curve in plain.observed.values()) + plain.resolution(month)
-        assert total == pytest.approx(np.ones(49))
-        at_two_years = plain.shares_at(24)
-        assert sum(at_two_years.values()) + plain.resolution(24).item() == pytest.approx(1)
+    def test_the_distance_of_a_candidate_is_its_largest_gap_from_the_observed_curve(self, plain):
+        # by another way: month by month over those with ten at risk
+        told = plain.observed_cure.times[plain.observed_cure.n_at_risk >= 10]
+        gap = np.abs(plain.model_curve(told) - plain.observed_cure(told)).max()
+        assert plain.comparison["distance"].iloc[0] == pytest.approx(gap, abs=ROUNDING)
+        assert (plain.comparison["distance"] < 0.03).all()
 
     def test_drivers_the_data_do_not_hold_or_that_do_not_vary_are_left_out_by_name(self, prepared_book, driven):
         assert driven.drivers_left_out == ("no_such_driver",)
@@ -136,6 +136,17 @@ class TestSample:
         products = driven.drivers[driven.drivers["label"].str.endswith("(product)")]
         assert products["part"].value_counts().to_dict() == {"incidence": 5, "latency": 5}
 
+    def test_a_ratio_says_what_it_is_per(self, prepared_book, driven):
+        rows = driven.drivers[driven.drivers["part"] == "latency"].set_index("label")
+        assert rows.loc["credit_score", "spread"] == pytest.approx(prepared_book.episodes["credit_score"].std())
+        assert rows.loc["credit_score", ["driver", "level", "reference"]].tolist() == ["credit_score", "", ""]
+        heloc = rows.loc["heloc (product)"]
+        assert heloc[["driver", "level", "reference"]].tolist() == ["product", "heloc", "auto_loan"]
+        assert np.isnan(heloc["spread"])
+
+    def test_the_second_opinion_carries_the_labels_of_the_drivers(self, driven):
+        assert set(driven.cox["label"]) == set(driven.drivers["label"])
+
     def test_a_segment_with_too_few_cures_borrows_its_parents_model(self, prepared_book):
         n = (prepared_book.restricted("mortgage | mountain").episodes["outcome"] == "cured").sum()
         assert 0 < n < 60
@@ -149,8 +160,10 @@ class TestSample:
     def test_the_record_and_the_tables_hold_what_is_kept(self, plain):
         record = plain.record()
         assert record["ultimate_cure_probability"] == 1 - plain.never()["never_share"]
-        assert plain.never()["model"] == "Weibull mixture cure model"
-        assert set(plain.tables()) == {"resolution", "models", "drivers", "incidence"}
+        assert plain.never()["model"] == plain.fit.distribution
+        assert set(plain.tables()) == {"drivers", "models", "plateau", "calibration"}
+        assert record["follow_up"]["n_events"] > 1000
+        json.dumps(record)
 
 
 class TestTooLittle:
@@ -163,18 +176,14 @@ class TestTooLittle:
         assert cure.drivers_left_out == ("colour",)
         assert np.isnan(cure.ultimate_cure_probability)
         assert cure.never()["never_share"] is None
-        # observed: one sold, one repaid, two open of four
-        assert cure.shares_at(24) == {"repaid": 0.25, "sold": 0.25}
         assert cure.observed_cure.values.max() == 0
-        assert cure.last_month == 0  # never ten at risk
-        assert "incidence" in cure.tables()
+        assert cure.tables() == {}
         assert cure.record()["basis"] is None
-
-    def test_a_book_whose_loans_are_all_open_has_no_outcome_to_show(self, small_book):
-        cure = estimate_time_to_cure(small_book(LOANS[2:]), "all", drivers=[])
-        assert cure.observed == {}
-        assert cure.resolution.values.tolist()[-1] == 1.0
-        assert list(cure.tables()) == ["resolution"]
+        # nothing is told of what there is not
+        assert (cure.basis_segment, cure.follow_up, cure.residuals) == ("", None, None)
+        assert np.isnan(cure.residual_gap()["largest_gap"])
+        assert np.isnan(cure.plateau_facts()["last_cure"])
+        assert cure.calibration.empty
 
     def test_a_whole_book_with_fewer_cures_than_needed_has_no_model(self, prepared_book):
         cure = estimate_time_to_cure(prepared_book, "all", drivers=[], minimum_cures=5000)
@@ -210,18 +219,19 @@ class TestSoonerThanProbation:
 
 class TestConvergence:
     def test_a_distribution_that_does_not_converge_does_not_cost_the_others(self, prepared_book, monkeypatch):
-        fit = time_to_cure._fit
+        fit = cure_model.fit_one
 
         def failing(frame, drivers, distribution, level):
             if distribution == "lognormal":
                 raise ConvergenceError("no start converged")
             return fit(frame, drivers, distribution, level)
 
-        monkeypatch.setattr(time_to_cure, "_fit", failing)
+        monkeypatch.setattr(cure_model, "fit_one", failing)
         cure = estimate_time_to_cure(prepared_book, "all", drivers=[], distributions=["lognormal", "weibull"])
         assert cure.fit.distribution == "weibull"
         assert cure.comparison["distribution"].tolist() == ["weibull", "lognormal"]
         assert cure.comparison["boundary"].tolist() == ["none", "did not converge"]
+        assert cure.comparison["distance"].isna().tolist() == [False, True]
         alone = estimate_time_to_cure(prepared_book, "all", drivers=[], distributions=["lognormal"])
         assert (alone.fit, alone.note) == (None, "no start converged")
 
@@ -233,7 +243,7 @@ class TestConvergence:
             def fit(self, *args, **options):
                 raise ConvergenceError("one driver tells cures apart without error")
 
-        monkeypatch.setattr(time_to_cure, "CoxModel", Failing)
+        monkeypatch.setattr(cure_model, "CoxModel", Failing)
         cure = estimate_time_to_cure(prepared_book, "all", drivers=["credit_score"], distributions=["weibull"])
         assert cure.fit is not None
         assert cure.cox.empty

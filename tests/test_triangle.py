@@ -23,7 +23,8 @@ def ledger_of(rows):
     """Return a ledger from (episode, month, recovery month, amount); half of an amount is its present value."""
     frame = pd.DataFrame(rows, columns=["episode_id", "month", "recovery_month", "net_amount"])
     frame = frame.astype({"net_amount": float, "month": int, "recovery_month": int})
-    return frame.assign(gross_amount=frame["net_amount"].clip(lower=0), present_value_amount=frame["net_amount"] / 2)
+    gross = frame["net_amount"].clip(lower=0)
+    return frame.assign(gross_amount=gross, present_value_amount=frame["net_amount"] / 2, discount_factor=0.5)
 
 
 # P has two episodes: a written off in month 1 and seen to month 3, and b open in month 2. Q has a late entry, c, seen
@@ -89,11 +90,27 @@ class TestCells:
         again = split.groupby(["obligor_id", "month"], as_index=False)[[*numbers.drop("month")]].sum()
         pd.testing.assert_frame_equal(again, whole)
 
+    def test_gross_flows_are_discounted_like_net_ones(self, cells):
+        # a pays a cost of 4 in month 0, discounted by a half; gross it is nothing.
+        assert cells.loc["P", "present_value_gross_amount"].tolist() == [0.0, 10.0, 3.0, 4.0]
+
+    def test_sums_over_obligors_are_those_of_the_cells(self, cells):
+        totals = recovery_cells(EPISODES, LEDGER, per_obligor=False).to_pandas()
+        again = cells.reset_index().drop(columns="obligor_id").groupby("month", as_index=False).sum()
+        pd.testing.assert_frame_equal(totals, again)
+
+    def test_vintages_and_outcomes_are_segments_like_others(self, cells):
+        split = recovery_cells(EPISODES, LEDGER, by=["default_vintage", "outcome"], per_obligor=False).to_pandas()
+        assert sorted(split["outcome"].unique()) == ["open", "sold", "written_off"]
+        totals = split.groupby("month")["net_amount"].sum()
+        assert totals.tolist() == cells.groupby("month")["net_amount"].sum().tolist()
+
 
 class TestTriangle:
     def test_a_vintage_has_its_episodes_and_their_flows_month_by_month(self):
         triangle = vintage_triangle(EPISODES, LEDGER, by=["region"]).to_pandas()
-        assert triangle.drop(columns=["gross_amount", "present_value_amount"]).to_numpy().tolist() == [
+        other = ["gross_amount", "present_value_amount", "present_value_gross_amount"]
+        assert triangle.drop(columns=other).to_numpy().tolist() == [
             # c is under observation from month 2 on, a to month 3
             ["west", "2023Q1", 0, 1, 100.0, -4.0, False],
             ["west", "2023Q1", 1, 1, 100.0, 20.0, False],
@@ -154,6 +171,10 @@ def test_cells_and_triangle_agree_with_summing_from_the_definition(rows, flows):
             ended = seen[(seen["months_in_default"] == line.month) & (seen["outcome"] != "open")]
             assert (line.n_open_at_start, line.ead_open_at_start) == (len(still), still["ead"].sum())
             assert (line.n_resolved, line.ead_resolved) == (len(ended), ended["ead"].sum())
+    totals = recovery_cells(episodes, ledger, per_obligor=False).to_pandas()
+    numbers = totals.columns.drop("month")
+    again = cells.groupby("month", as_index=False)[[*numbers]].sum()
+    pd.testing.assert_frame_equal(totals, again, rtol=0, atol=1e-6)  # each sum is rounded to 6 decimals
     # No month is missing, and no flow is lost on the way to either dating of it.
     spans = {
         e.episode_id: range(e.entry_months + 1 if e.entry_months else 0, e.observed_months + 1)

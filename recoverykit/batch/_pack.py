@@ -77,10 +77,7 @@ def pages(manifest: Mapping[str, Any]) -> list[Page]:
 def index_context(manifest: Mapping[str, Any], listed: Sequence[Page], results_folder: Path) -> dict[str, Any]:
     """Return what the template of the index needs beside the manifest."""
     titles = _titles(manifest)
-    by_segment = [
-        name for stage in manifest["stages"] if stage["scope"] == Scope.SEGMENT for name in stage["notebooks"]
-    ]
-    columns = [name for name in by_segment if name in titles]
+    columns = {scope: _notebooks_of(manifest, scope) for scope in (Scope.GROUP, Scope.SEGMENT)}
     missing = [page for page in listed if page.status != TaskStatus.DONE]
     cover = _cover_record(listed, results_folder)
     return {
@@ -93,8 +90,10 @@ def index_context(manifest: Mapping[str, Any], listed: Sequence[Page], results_f
         "portfolio_pages": [
             {"title": p.title, "href": p.href, "status": str(p.status)} for p in listed if p.scope == Scope.PORTFOLIO
         ],
-        "segments": _segment_rows(listed, columns),
-        "notebook_titles": [titles[name] for name in columns],
+        "groups": _segment_rows(listed, columns[Scope.GROUP], Scope.GROUP),
+        "group_titles": [titles[name] for name in columns[Scope.GROUP]],
+        "segments": _segment_rows(listed, columns[Scope.SEGMENT], Scope.SEGMENT),
+        "notebook_titles": [titles[name] for name in columns[Scope.SEGMENT]],
         "failures": [{"title": p.title, "segment": p.segment, "error": _why(p), "href": p.href} for p in missing],
         "provenance": _provenance(manifest, None),
     }
@@ -118,8 +117,14 @@ def _link(origin: Page, target: Page) -> dict[str, str]:
     return {"href": href, "title": target.segment or target.title}
 
 
-def _segment_rows(listed: Sequence[Page], columns: Sequence[str]) -> list[dict[str, Any]]:
-    by_place = {(page.segment, page.notebook): page for page in listed if page.scope == Scope.SEGMENT}
+def _notebooks_of(manifest: Mapping[str, Any], scope: Scope) -> list[str]:
+    """Return the notebooks of a scope that were asked for, in the order of the plan."""
+    planned = [name for stage in manifest["stages"] if stage["scope"] == scope for name in stage["notebooks"]]
+    return [name for name in planned if name in manifest["notebooks"]]
+
+
+def _segment_rows(listed: Sequence[Page], columns: Sequence[str], scope: Scope) -> list[dict[str, Any]]:
+    by_place = {(page.segment, page.notebook): page for page in listed if page.scope == scope}
     names = sorted({segment for segment, _ in by_place})
     rows = []
     for name in names:

@@ -11,9 +11,10 @@ ParameterValue = str | int | float | bool | list[str]
 
 
 class Scope(StrEnum):
-    """How often the notebooks of a stage run: once for the book or once for each segment."""
+    """How often the notebooks of a stage run: once for the book, for each group of segments, or for each segment."""
 
     PORTFOLIO = "portfolio"
+    GROUP = "segment_group"
     SEGMENT = "segment"
 
 

@@ -6,6 +6,7 @@ of the data: segments come in as names.
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from recoverykit.batch._names import nearest
 from recoverykit.batch._parameters import Parameter, read_parameters, refuse_secret, typed_value
 from recoverykit.batch._tasks import ParameterValue, Scope, Task
 from recoverykit.errors import PlanError
+from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK
 
 SEGMENT_PARAMETER = "segment"
 #: Set by the run itself, never by a plan.
@@ -48,7 +50,8 @@ class Stage(BaseModel):
 
     name: _Name = Field(description="Name of the stage.")
     scope: Annotated[Scope, Field(strict=False)] = Field(
-        description="'portfolio' runs each notebook once, 'segment' once for each segment."
+        description="'portfolio' runs each notebook once, 'segment_group' once for each value of the first segment "
+        "column, 'segment' once for each segment."
     )
     notebooks: list[str] = Field(min_length=1, description="Names of the notebooks, without .ipynb.")
     parameters: dict[str, _Value] = Field(default={}, description="For every notebook of this stage.")
@@ -137,7 +140,8 @@ def expand_plan(plan: Plan, segments: Sequence[str], injected: Mapping[str, str]
     Returns
     -------
     list of Task
-        Stage by stage; within a segment stage segment by segment, notebooks in the order of the plan.
+        Stage by stage; within a stage by segment, or by group of segments, one after the other, notebooks in the order
+        of the plan.
 
     Raises
     ------
@@ -151,13 +155,13 @@ def expand_plan(plan: Plan, segments: Sequence[str], injected: Mapping[str, str]
     tasks = []
     for stage in plan.stages:
         names = [name for name in stage.notebooks if name in cells]
-        of_segments = stage.scope is Scope.SEGMENT
-        for segment in segments if of_segments else [""]:
-            fixed = {**injected, SEGMENT_PARAMETER: segment} if of_segments else dict(injected)
+        for segment in _runs_over(stage.scope, segments):
+            fixed = {**injected, SEGMENT_PARAMETER: segment} if segment else dict(injected)
             given = [plan.parameters, stage.parameters, plan.segment_parameters.get(segment, {})]
             for name in names:
                 parameters = _resolve(name, cells[name], given, fixed, problems)
                 tasks.append(Task(name, str(_notebook_path(plan, name)), stage.name, segment, parameters))
+    problems += [] if problems else _repeated(tasks)
     if problems:
         raise _plan_error(problems, f"the plan {plan.name!r}")
     return tasks
@@ -196,6 +200,19 @@ def select_tasks(tasks: Sequence[Task], *, only: Sequence[str] = (), segments: S
     return chosen
 
 
+def _runs_over(scope: Scope, segments: Sequence[str]) -> Sequence[str]:
+    """Return the segments, or groups of them, over which a stage runs; an empty name for the whole book."""
+    groups = dict.fromkeys(segment.split(SEGMENT_SEPARATOR)[0] for segment in segments)
+    return {Scope.PORTFOLIO: [""], Scope.GROUP: [*groups], Scope.SEGMENT: segments}[scope]
+
+
+def _repeated(tasks: Sequence[Task]) -> list[str]:
+    """Say which notebooks would run twice for the same loans, as with a group that is a segment or the whole book."""
+    keys = Counter((task.notebook, task.segment or WHOLE_BOOK) for task in tasks)
+    twice = [(name, segment) for (name, segment), n in keys.items() if n > 1]
+    return [f"notebook {n!r} would run twice for {s!r}; its results would overwrite each other" for n, s in twice]
+
+
 def _notebook_path(plan: Plan, name: str) -> Path:
     return Path(plan.notebooks_folder) / f"{name}.ipynb"
 
@@ -229,7 +246,7 @@ def _check_names(
             f"notebook {name!r} stands twice with scope {scope.value!r}; its results would overwrite each other"
             for name in twice
         ]
-    of_segments = [name for stage in plan.stages if stage.scope is Scope.SEGMENT for name in stage.notebooks]
+    of_segments = [name for stage in plan.stages if stage.scope is not Scope.PORTFOLIO for name in stage.notebooks]
     if of_segments and not segments:
         problems.append("the plan has notebooks by segment, but no segment holds a default episode")
     whole_plan = {parameter for cell in cells.values() for parameter in cell}
@@ -239,9 +256,10 @@ def _check_names(
         for name, cell in known:
             problems += _unknown(stage.parameters, cell, f"stage {stage.name!r}: {name} has no parameter")
     in_segments = {parameter for name in of_segments for parameter in cells.get(name, {})}
+    named = {*segments, *(name for stage in plan.stages for name in _runs_over(stage.scope, segments) if name)}
     for segment, parameters in plan.segment_parameters.items():
-        if segment not in segments:
-            problems.append(f"segment_parameters: no segment {segment!r}; {nearest(segment, segments)}")
+        if segment not in named:
+            problems.append(f"segment_parameters: no segment {segment!r}; {nearest(segment, named)}")
         where = f"segment_parameters of {segment!r}: no notebook by segment has a parameter"
         problems += _unknown(parameters, in_segments, where)
     _check_settable(plan, problems)

@@ -7,17 +7,15 @@ shows a value.
 """
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import pandas as pd
 import pyarrow as arrow
 
 from recoverykit.data._identifiers import identifier_in
-from recoverykit.data._refusal_rules import CLASS_RULES, REFUSAL_RULES, RefusalClass, RefusalRule
 from recoverykit.errors import RefusedColumnError
+from recoverykit.refused_columns import CLASS_RULES, REFUSAL_RULES, RefusalClass, RefusalRule, matching_rule
 
 __all__ = [
     "REFUSAL_RULES",
@@ -34,17 +32,6 @@ __all__ = [
 ]
 
 _ANY_TABLE_CLASSES = (RefusalClass.NEVER, RefusalClass.FAIRNESS_ONLY, RefusalClass.HASHED)
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return the compiled pattern; an empty one fits nothing."""
-    return re.compile(pattern or r"(?!)")
-
-
-_COMPILED = tuple(
-    (rule, _compiled(rule.words), _compiled(rule.characters), _compiled(rule.inside)) for rule in REFUSAL_RULES
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,48 +59,6 @@ class Refusal:
         """Return the refusal as one line of the message."""
         rule = CLASS_RULES[self.refusal_class]
         return f"{self.table}: column {self.column!r} (class {self.refusal_class}, {self.what}) {rule}"
-
-
-def _words(name: str) -> list[str]:
-    """Return the words of a column name in lower case: cut at separators, capitals and digits, accents left out."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
-    return [word.lower() for word in _WORDS.findall(plain)]
-
-
-@cache
-def matching_rule(name: str, classes: tuple[RefusalClass, ...] = tuple(RefusalClass)) -> RefusalRule | None:
-    """Return the rule that refuses a column by its name.
-
-    Parameters
-    ----------
-    name : str
-        Name of the column in its source.
-    classes : tuple of RefusalClass, optional
-        The classes that count; all by default.
-
-    Returns
-    -------
-    RefusalRule or None
-        The strictest rule that fits; None for a column that may come in.
-
-    Examples
-    --------
-    >>> matching_rule("spousePhone").refusal_class.value
-    'A'
-    >>> matching_rule("手机号码").what
-    'phone'
-    >>> matching_rule("average_balance") is None
-    True
-    """
-    normal = unicodedata.normalize("NFKC", name)
-    words = _words(name)
-    joined = f"_{'_'.join(words)}_"
-    for rule, whole, characters, inside in _COMPILED:
-        if rule.refusal_class not in classes:
-            continue
-        if whole.search(joined) or characters.search(normal) or any(inside.search(word) for word in words):
-            return rule
-    return None
 
 
 def refuse_names(table: str, names: Iterable[str], *, hashed: Collection[str] = ()) -> list[Refusal]:

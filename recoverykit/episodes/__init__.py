@@ -6,5 +6,5 @@ Modules load at first use: whoever reads a prepared book does not pay for the en
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["counts", "definition", "ledger", "policy", "spells", "triangle"]
+    __name__, submodules=["counts", "definition", "ledger", "policy", "spells", "triangle", "worksheet"]
 )

@@ -3,7 +3,7 @@
 Private to the competing-outcomes model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from recoverykit.estimators._competing_layout import OPEN, CompetingData, cut_bl
 from recoverykit.estimators._event_times import EpisodeRows, EventTimes, read_event_times
 from recoverykit.estimators._mixture_data import Scaling, check_events, log_time_unit, scale_design, term_groups
 from recoverykit.estimators._mixture_kernels import TermGroup
-from recoverykit.estimators._rows import broken, check_columns, outcome_codes
+from recoverykit.estimators._rows import broken, check_columns, number_column, outcome_codes
 from recoverykit.estimators.distributions import StandardDistribution
 
 Array = NDArray[np.float64]
@@ -106,16 +106,17 @@ def read_outcomes(
     upper_col: str | None,
     weights_col: str | None,
     entry_col: str | None,
+    background_cols: Mapping[str, str] | None = None,
 ) -> tuple[Outcomes, EventTimes]:
     """Check the outcome and time columns of a frame and return them as arrays.
 
     Raises
     ------
     ValueError
-        If not exactly one form of time is given.
+        If not exactly one form of time is given, or a background is that of an outcome that does not occur.
     ContractError
-        Columns that are absent; outcomes that are missing; times, entries and weights that break a rule; open episodes
-        with a finite upper limit, and ended ones without.
+        Columns that are absent; outcomes that are missing; times, entries, weights and background hazards that break a
+        rule; open episodes with a finite upper limit, and ended ones without.
     InsufficientDataError
         If the frame has no row.
     """
@@ -141,7 +142,37 @@ def read_outcomes(
     torn: list[Violation] = broken(frame, rule, np.isfinite(times.upper) != has_ended)
     if torn:
         raise ContractError(torn)
+    if background_cols:
+        times = replace(times, background=_background(frame, background_cols, names, codes, times))
     return Outcomes(tuple(names), codes), times
+
+
+def _background(
+    frame: pd.DataFrame, columns: Mapping[str, str], names: Sequence[str], codes: IntArray, times: EventTimes
+) -> Array:
+    """Return the background hazard of each row's own outcome: at its time, or such that it has its part of an interval.
+
+    In an interval of width w the backgrounds together end 1 - exp(-h w) of the episodes that the model leaves open, h
+    their sum; the outcome's own hazard has its share of these.
+    """
+    strangers = [str(outcome) for outcome in columns if outcome not in names]
+    if strangers:
+        raise ValueError(f"background_cols names {', '.join(strangers)}; the outcomes are {', '.join(names)}")
+    check_columns(frame, list(columns.values()))
+    hazards = np.zeros((len(codes), len(names)))
+    faults: list[Violation] = []
+    for outcome, column in columns.items():
+        hazards[:, names.index(outcome)] = values = number_column(frame, column, 0.0)
+        rule = f"{column} must be a hazard, a number of 0 or more"
+        faults += broken(frame, rule, (codes != OPEN) & ~(np.isfinite(values) & (values >= 0)))
+    if faults:
+        raise ContractError(faults)
+    own, total = hazards[np.arange(len(codes)), codes], hazards.sum(axis=1)
+    width = np.where(codes == OPEN, 0.0, times.upper - times.lower)
+    taken = (codes != OPEN) & (width > 0) & (total > 0)
+    share = np.where(taken, own, 0.0) / np.where(taken, total, 1.0)
+    spread = -np.log1p(share * np.expm1(-np.where(taken, total * width, 0.0))) / np.where(taken, width, 1.0)
+    return np.where(codes == OPEN, 0.0, np.where(taken, spread, own))
 
 
 def check_outcomes(
@@ -253,4 +284,5 @@ def take_terms(group: TermGroup, taken: IntArray) -> TermGroup:
         log_lower=group.log_lower[taken],
         log_upper=group.log_upper[taken],
         weight=group.weight[taken],
+        log_background=None if group.log_background is None else group.log_background[taken],
     )

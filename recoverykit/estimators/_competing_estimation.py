@@ -3,12 +3,10 @@
 Private to ``competing_outcomes``.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from recoverykit.errors import ConvergenceError
 from recoverykit.estimators._competing_boundary import describe_boundary
@@ -16,24 +14,26 @@ from recoverykit.estimators._competing_data import Problem, take_terms
 from recoverykit.estimators._competing_kernels import evaluate, row_scores
 from recoverykit.estimators._competing_layout import CompetingData, cut_blocks
 from recoverykit.estimators._competing_starts import starting_points
+from recoverykit.estimators._maximum import (
+    clustered_covariance,
+    invert_information,
+    scaled_objective,
+    with_last_step,
+    worth_finishing,
+)
 from recoverykit.estimators._mixture_estimation import Estimate
-from recoverykit.estimators._mixture_kernels import Evaluation
 from recoverykit.estimators._mixture_sandwich import ClusterIndex
 from recoverykit.estimators._optimise import AGREEMENT, Climb, climb, climb_all
 
 Array = NDArray[np.float64]
 
 #: Starts are explored on at most this many terms; the best are then climbed to the end on all of them.
-_EXPLORED_TERMS = 20_000
+_EXPLORED_TERMS = 5_000
 _EXPLORE_TOLERANCE = 1e-4
 _EXPLORE_ITERATIONS, _ITERATIONS = 60, 200
-_N_POLISHED = 3
 _POLISH_RADIUS = 0.5
-#: Information below this in a direction that moves the predictor by 1 means a standard error above 100: not identified.
-_LEAST_INFORMATION = 1e-4
-#: A parameter that moves by less than this share of its unit along a flat direction keeps its standard error.
-_TOUCHED = 1e-3
-_BLOCK_CLUSTERS = 16_384
+#: Predictors of a thinned search beyond this are taken back to the first start.
+_FAR_OUT = 8.0
 
 
 def estimate(problem: Problem, *, progress: bool) -> Estimate:
@@ -57,17 +57,20 @@ def estimate(problem: Problem, *, progress: bool) -> Estimate:
     thinned = _thinned(problem.data)
     same_data = thinned is problem.data
     explored = climb_all(
-        _objective(thinned, scaling),
+        scaled_objective(lambda theta: evaluate(theta, thinned), scaling),
         starts,
         tolerance=_EXPLORE_TOLERANCE,
         max_iterations=_EXPLORE_ITERATIONS,
         progress=progress,
     )
+    objective = scaled_objective(lambda theta: evaluate(theta, problem.data), scaling)
     finished = []
-    for c in _candidates(explored, same_data=same_data):
-        at = c.at if same_data else None
-        objective = _objective(problem.data, scaling)
-        top = climb(objective, c.position, at=at, max_iterations=_ITERATIONS, radius=_POLISH_RADIUS)
+    for c in worth_finishing(explored, same_data=same_data):
+        start, at = (c.position, c.at) if same_data else (c.position, None)
+        if not same_data and _furthest(problem, scaling @ start) > _FAR_OUT:
+            start = starts[0]  # so far out nothing pulls back, and a boundary of the sample is not one of the data
+        top = climb(objective, start, at=at, max_iterations=_ITERATIONS, radius=_POLISH_RADIUS)
+        top = with_last_step(objective, top)
         steps = top.n_iterations + c.n_iterations
         finished.append((replace(top, n_iterations=steps), top.at.value if same_data else c.at.value))
     reached = [pair for pair in finished if pair[0].converged]
@@ -78,14 +81,11 @@ def estimate(problem: Problem, *, progress: bool) -> Estimate:
     return _describe(problem, scaling, best, n_starts=len(starts), n_agreed=max(n_agreed, 1))
 
 
-def _objective(data: CompetingData, scaling: Array) -> Callable[[Array], Evaluation]:
-    """Return the log-likelihood as a function of the scaled parameters."""
-
-    def scaled(z: Array) -> Evaluation:
-        at = evaluate(scaling @ z, data)
-        return Evaluation(at.value, scaling.T @ at.gradient, scaling.T @ at.hessian @ scaling)
-
-    return scaled
+def _furthest(problem: Problem, theta: Array) -> float:
+    """Return the largest log odds of an outcome against the reference, either way, in any episode."""
+    design, layout = problem.data.designs[0], problem.data.layout
+    parts = [layout.parts[place].slice for place in layout.incidence if place is not None]
+    return max((float(np.abs(design @ theta[part]).max()) for part in parts), default=0.0)
 
 
 def _thinned(data: CompetingData) -> CompetingData:
@@ -102,35 +102,17 @@ def _thinned(data: CompetingData) -> CompetingData:
     return replace(data, groups=held, blocks=cut_blocks(held, data.designs))
 
 
-def _candidates(explored: list[Climb], *, same_data: bool) -> list[Climb]:
-    """Choose the climbs worth finishing: the best, others that were still moving, and all hills of a thinned search."""
-    best, chosen = explored[0], [explored[0]]
-    for one in explored[1:]:
-        is_new = all(abs(one.at.value - c.at.value) > AGREEMENT for c in chosen)
-        if np.isfinite(one.at.value) and is_new and (not same_data or not one.converged or not best.converged):
-            chosen.append(one)
-    return chosen[:_N_POLISHED]
-
-
 def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n_agreed: int) -> Estimate:
-    """Invert the information where there is any, and put the rest in words."""
-    information, vectors = np.linalg.eigh(-best.at.hessian)
+    """Label the best climb, and put what is flat there in words."""
     mean_weight = float(problem.rows.weight.sum()) / problem.rows.n_input_rows
-    known = information >= _LEAST_INFORMATION * min(1.0, mean_weight)
-    basis = scaling @ vectors[:, known]
-    covariance = (basis / information[known]) @ basis.T
+    known = invert_information(best.at.hessian, scaling, mean_weight)
     climbed = scaling @ best.position
-    boundary, identified = None, np.ones(len(climbed), dtype=bool)
-    if not known.all():
-        flat = vectors[:, ~known]
-        boundary = describe_boundary(problem, climbed, flat)
-        identified = np.abs(scaling @ flat).max(axis=1) < _TOUCHED * np.linalg.norm(scaling, axis=1)
     return Estimate(
         theta=problem.moved(climbed, problem.shift),
         loglik=best.at.value,
-        covariance=covariance,
-        identified=identified,
-        boundary=boundary,
+        covariance=known.covariance,
+        identified=known.identified,
+        boundary=describe_boundary(problem, climbed, known.flat) if known.flat.size else None,
         n_starts=n_starts,
         n_agreed=n_agreed,
         n_iterations=best.n_iterations,
@@ -160,13 +142,14 @@ def sandwich(problem: Problem, theta: Array, covariance: Array, clusters: Cluste
     for place, part in enumerate(layout.parts):
         own = slopes[:, place, None]
         scores[:, part.slice] = own if part.design is None else own * designs[part.design]
-    shape = (clusters.n_clusters, len(scores))
-    membership = csr_matrix((clusters.weights, (clusters.codes, rows.inverse)), shape=shape)
-    meat = np.zeros_like(covariance)
-    for begin in range(0, clusters.n_clusters, _BLOCK_CLUSTERS):
-        sums = membership[begin : begin + _BLOCK_CLUSTERS] @ scores
-        meat += sums.T @ sums
-    return np.asarray(covariance @ meat @ covariance, dtype=float)
+    return clustered_covariance(
+        covariance,
+        scores,
+        rows=rows.inverse,
+        clusters=clusters.codes,
+        weights=clusters.weights,
+        n_clusters=clusters.n_clusters,
+    )
 
 
 def _not_converged(problem: Problem, explored: list[Climb]) -> ConvergenceError:

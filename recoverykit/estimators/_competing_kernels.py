@@ -9,11 +9,14 @@ adds one of
 * still open at t:            log(sum over classes of pi_c S_c(t))
 * entered open at e:          minus log(sum over classes of pi_c S_c(e))
 
-(Larson and Dinse 1985, Applied Statistics 34:201-211; left truncation by conditioning.) Derivatives are taken in the
-linear predictors first; the designs come in by one chain rule. Knows nothing of frames.
+(Larson and Dinse 1985, Applied Statistics 34:201-211; left truncation by conditioning.) With a known background hazard
+h_k an outcome is the model's own or the background's: pi_k f_k(t) + h_k S(t), with S the sum of pi_c S_c, and in an
+interval pi_k (S_k(l) - S_k(r)) + S(r) (1 - exp(-h_k w)). Derivatives are taken in the linear predictors first; the
+designs come in by one chain rule. Knows nothing of frames.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +24,10 @@ from numpy.typing import NDArray
 from recoverykit.estimators._competing_layout import OPEN, Block, CompetingData, Layout, Part
 from recoverykit.estimators._mixture_kernels import Evaluation, Kind
 from recoverykit.estimators._mixture_terms import RowTerms, interval_terms, log_density_terms, log_survival_terms
-from recoverykit.estimators._products import cross, times, weighted_sum
+from recoverykit.estimators._products import crosses, times
 
 Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 #: Log sigmas and shapes beyond this are refused: nothing that is observed spreads so.
 _LARGEST_ANCILLARY = 30.0
@@ -128,23 +132,50 @@ def block_terms(block: Block, theta: Array, layout: Layout) -> PartTerms:
     """Evaluate the terms of one block."""
     group, k = block.group, block.outcome
     log_pi = log_classes(theta, block.designs, layout)[:, block.local]
-    if k == OPEN:
+
+    def still_open(log_time: Array) -> PartTerms:
+        etas = [latency_eta(j, theta, block.designs, layout)[block.local] for j in range(layout.n_outcomes)]
         survival = [
-            log_survival_terms(
-                layout.distributions[j],
-                group.log_lower,
-                latency_eta(j, theta, block.designs, layout)[block.local],
-                *scale_and_shape(j, theta, layout),
-            )
-            for j in range(layout.n_outcomes)
+            log_survival_terms(layout.distributions[j], log_time, eta, *scale_and_shape(j, theta, layout))
+            for j, eta in enumerate(etas)
         ]
         return open_terms(log_pi, survival, layout)
+
+    if k == OPEN:
+        return still_open(group.log_lower)
     eta, scale = latency_eta(k, theta, block.designs, layout)[block.local], scale_and_shape(k, theta, layout)
-    distribution = layout.distributions[k]
-    if group.kind is Kind.DENSITY:
-        return outcome_terms(k, log_pi, log_density_terms(distribution, group.log_lower, eta, *scale), layout)
-    ends = [log_survival_terms(distribution, end, eta, *scale) for end in (group.log_lower, group.log_upper)]
-    return outcome_terms(k, log_pi, interval_terms(*ends), layout)
+    distribution, is_exact = layout.distributions[k], group.kind is Kind.DENSITY
+    if is_exact:
+        latency = log_density_terms(distribution, group.log_lower, eta, *scale)
+    else:
+        ends = [log_survival_terms(distribution, end, eta, *scale) for end in (group.log_lower, group.log_upper)]
+        latency = interval_terms(*ends)
+    own = outcome_terms(k, log_pi, latency, layout)
+    if group.log_background is None:
+        return own
+    known = still_open(group.log_lower if is_exact else group.log_upper)
+    return either_terms(own, PartTerms(known.value + group.log_background, known.first, known.second))
+
+
+def either_terms(left: PartTerms, right: PartTerms) -> PartTerms:
+    """Return log(exp(left) + exp(right)): its curvatures are means of the parts' and the spread of their slopes."""
+    lead = right.value - left.value
+    small = np.exp(-np.abs(lead))
+    share = np.where(lead >= 0, 1.0, small) / (1.0 + small)
+    value = np.maximum(left.value, right.value) + np.log1p(small)
+    parts = sorted(left.first.keys() | right.first.keys())
+    slopes = {part: (left.first.get(part, 0.0), right.first.get(part, 0.0)) for part in parts}
+    first = {part: (1.0 - share) * a + share * b for part, (a, b) in slopes.items()}
+    gaps, spread = {part: b - a for part, (a, b) in slopes.items()}, share * (1.0 - share)
+    second = {
+        (i, j): (1.0 - share) * left.second.get((i, j), 0.0)
+        + share * right.second.get((i, j), 0.0)
+        + spread * gaps[i] * gaps[j]
+        for i in parts
+        for j in parts
+        if i <= j
+    }
+    return PartTerms(value, first, second)
 
 
 def evaluate(theta: Array, data: CompetingData) -> Evaluation:
@@ -167,31 +198,58 @@ def evaluate(theta: Array, data: CompetingData) -> Evaluation:
     hessian = np.zeros((layout.n_params, layout.n_params))
     if any(abs(theta[part.slice][0]) > _LARGEST_ANCILLARY for part in layout.parts if part.design is None):
         return Evaluation(-np.inf, gradient, hessian)
+    objects = [id(design) for design in data.designs]
+    same = tuple(objects.index(design) for design in objects)
     for block in data.blocks:
         terms = block_terms(block, theta, layout)
         value += float(block.group.weight @ terms.value)
         derivatives = block.group.weight * np.array([*terms.first.values(), *terms.second.values()])
         if len(block.starts) < len(block.local):
             derivatives = np.add.reduceat(derivatives, block.starts, axis=1)
-        for place, slope in zip(terms.first, derivatives, strict=False):
-            gradient[layout.parts[place].slice] += _by_design(slope, block, layout.parts[place])
-        for (i, j), curvature in zip(terms.second, derivatives[len(terms.first) :], strict=True):
-            _add_curvature(hessian, curvature, block, layout.parts[i], layout.parts[j])
+        one = np.ones((derivatives.shape[1], 1))
+        for run in _runs(layout, same, tuple(terms.first), tuple(terms.second)):
+            left, right = (one if design is None else block.designs[design] for design in (run.left, run.right))
+            products = crosses(left, derivatives[run.taken], right)
+            if run.is_slope:
+                gradient[run.rows[:, :, 0]] += products[:, :, 0]
+            else:
+                hessian[run.rows, run.columns] += products
     return Evaluation(value, gradient, np.triu(hessian) + np.triu(hessian, 1).T)
 
 
-def _by_design(slope: Array, block: Block, part: Part) -> Array:
-    """Sum a derivative by pattern over the columns of its part's design."""
-    return np.array([slope.sum()]) if part.design is None else weighted_sum(slope, block.designs[part.design])
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """Derivatives of a block that are multiplied by the same two designs, and where their products are added up."""
+
+    left: int | None
+    right: int | None
+    is_slope: bool
+    taken: IntArray
+    rows: IntArray
+    columns: IntArray
 
 
-def _add_curvature(hessian: Array, curvature: Array, block: Block, left: Part, right: Part) -> None:
-    """Add the second derivatives of two parts, left before right, to the upper half of the Hessian."""
-    if right.design is None:
-        hessian[left.slice, right.slice] += _by_design(curvature, block, left)[:, None]
-        return
-    designs = block.designs[left.design or 0], block.designs[right.design]
-    hessian[left.slice, right.slice] += cross(designs[0], curvature, designs[1])
+@lru_cache(maxsize=256)
+def _runs(
+    layout: Layout, same: tuple[int, ...], slopes: tuple[int, ...], curvatures: tuple[tuple[int, int], ...]
+) -> tuple[_Run, ...]:
+    """Sort derivatives by the designs that they are multiplied with; ``same`` is the first design equal to each."""
+    gathered: dict[tuple[bool, int | None, int | None], list[tuple[int, Part, Part | None]]] = {}
+    for place, (i, j) in enumerate([*((part, -1) for part in slopes), *curvatures]):
+        left, right = layout.parts[i], None if j < 0 else layout.parts[j]
+        designs = [None if part is None or part.design is None else same[part.design] for part in (left, right)]
+        gathered.setdefault((right is None, designs[0], designs[1]), []).append((place, left, right))
+    return tuple(
+        _Run(
+            left=left,
+            right=right,
+            is_slope=is_slope,
+            taken=np.array([place for place, _, _ in held]),
+            rows=np.array([range(part.slice.start, part.slice.stop) for _, part, _ in held])[:, :, None],
+            columns=np.array([range(p.slice.start, p.slice.stop) if p else [0] for _, _, p in held])[:, None, :],
+        )
+        for (is_slope, left, right), held in gathered.items()
+    )
 
 
 def row_scores(theta: Array, data: CompetingData) -> Array:

@@ -180,6 +180,7 @@ def cut_blocks(groups: tuple[tuple[int, TermGroup], ...], designs: tuple[Array, 
                 log_lower=group.log_lower[cut],
                 log_upper=group.log_upper[cut],
                 weight=group.weight[cut],
+                log_background=None if group.log_background is None else group.log_background[cut],
             )
             rows = tuple(held[id(design)] for design in designs)
             blocks.append(Block(outcome, run, rows, np.cumsum(is_new) - 1, np.flatnonzero(is_new)))

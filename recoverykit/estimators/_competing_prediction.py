@@ -1,12 +1,12 @@
-"""Predictions of a competing-outcomes model with delta-method bands, on arrays.
+"""Predictions of a competing-outcomes model on arrays: shares at once for many times, and their delta-method bands.
 
-Every prediction is the exponential of a log-likelihood term: an outcome in (given, t] less the chance of being open at
-``given``. So the derivatives of the likelihood serve the bands too, conditional or not. Bands are symmetric on scales
-that never leave 0 to 1. Private to the competing-outcomes model.
+Every prediction with a band is the exponential of a log-likelihood term: an outcome in (given, t] less the chance of
+being open at ``given``. So the derivatives of the likelihood serve the bands too, conditional or not. Bands are
+symmetric on scales that never leave 0 to 1. Private to the competing-outcomes model.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +21,26 @@ from recoverykit.estimators._competing_kernels import (
     scale_and_shape,
 )
 from recoverykit.estimators._competing_layout import Layout
-from recoverykit.estimators._mixture_prediction import Band, log_log_band
+from recoverykit.estimators._mixture_prediction import Band
 from recoverykit.estimators._mixture_terms import RowTerms, interval_terms, log_survival_terms
 
 Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 _BLOCK_ROWS = 4_096
-_LARGEST_EXPONENT = 700.0
+#: Rows x times of one block of shares without bands.
+_BLOCK_SIZE = 65_536
+_LARGEST_EXPONENT, _LARGEST_U = 700.0, 300.0
+#: Nodes of the quadrature of a cause-specific hazard, and the latency's own cumulative hazard up to which it goes.
+_N_NODES, _LARGEST_HAZARD = 40, 30.0
+_LEAST_SHARE = 1e-300
 #: (rows, time) -> log of a predicted probability, with its derivatives.
 Quantity = Callable[["PredictedRows", float], PartTerms]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictor:
-    """Fitted parameters and the designs of the rows to predict for.
+    """Fitted parameters and the designs of the rows to predict for, equal ones once.
 
     Attributes
     ----------
@@ -47,6 +53,8 @@ class Predictor:
         Time at which each row is known to be open; 0 for none.
     level : float
         Confidence level.
+    inverse : ndarray of int of shape (n_frame_rows,)
+        Row of each row of the frame.
     """
 
     theta: Array
@@ -55,11 +63,47 @@ class Predictor:
     layout: Layout
     given: Array
     level: float
+    inverse: IntArray
 
     @property
     def quantile(self) -> float:
         """Normal quantile of the level."""
         return float(ndtri(0.5 + 0.5 * self.level))
+
+    def cut(self, rows: slice | IntArray, theta: Array | None = None) -> "Predictor":
+        """Return the predictor of some rows, at other parameters where they are given."""
+        own = {id(design): design[rows] for design in self.designs}
+        designs = tuple(own[id(design)] for design in self.designs)
+        return replace(self, designs=designs, given=self.given[rows], theta=self.theta if theta is None else theta)
+
+    def log_survival(self, times: Array) -> list[Array]:
+        """Return log S of each outcome at times of shape (n_rows, n_times)."""
+        with np.errstate(divide="ignore"):
+            log_times = np.log(times)
+        found = []
+        for k, distribution in enumerate(self.layout.distributions):
+            log_sigma, shape = scale_and_shape(k, self.theta, self.layout)
+            eta = latency_eta(k, self.theta, self.designs, self.layout)
+            u = np.clip((log_times - eta[:, None]) * np.exp(-log_sigma), -_LARGEST_U, _LARGEST_U)
+            value = distribution.settled(log_sigma, shape).log_survival(u.ravel()).value
+            found.append(np.where(times > 0, value.reshape(u.shape), 0.0))
+        return found
+
+    def times_of_hazard(self, k: int, hazard: Array) -> Array:
+        """Return when the latency of an outcome has a cumulative hazard, of shape (n_rows, n_times)."""
+        log_sigma, shape = scale_and_shape(k, self.theta, self.layout)
+        eta = latency_eta(k, self.theta, self.designs, self.layout)
+        probability = np.clip(-np.expm1(-hazard), 1e-300, 1.0 - 1e-15)
+        u = self.layout.distributions[k].settled(log_sigma, shape).quantile(probability.ravel())
+        return np.asarray(np.exp(eta[:, None] + np.exp(log_sigma) * u.reshape(hazard.shape)), dtype=float)
+
+    def class_chance(self, log_survival: list[Array]) -> Array:
+        """Return the chance of each class of an episode still open at times, of shape (n_classes, n_rows, n_times)."""
+        log_pi = log_classes(self.theta, self.designs, self.layout)
+        lead = np.repeat(log_pi[:, :, None], log_survival[0].shape[1], axis=2)
+        lead[: self.layout.n_outcomes] += log_survival
+        chance = np.exp(lead - lead.max(axis=0))
+        return np.asarray(chance / chance.sum(axis=0), dtype=float)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +125,71 @@ class PredictedRows:
             log_times = np.log(times)
         scale = scale_and_shape(k, self.predictor.theta, layout)
         return log_survival_terms(layout.distributions[k], log_times, self.etas[k], *scale)
+
+
+def shares(predictor: Predictor, times: Array) -> Array:
+    """Return the probability of each outcome by each time and, last, of being open, given open at ``given``.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    times : ndarray of shape (n_times,) or (n_rows, n_times)
+        Infinite for ever.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_times, n_outcomes + 1)
+        The parts add up to 1. No time before ``given`` has an outcome.
+    """
+    layout, n_rows = predictor.layout, len(predictor.given)
+    asked = np.broadcast_to(times, (n_rows, times.shape[-1]))
+    result = np.empty((*asked.shape, layout.n_outcomes + 1))
+    step = max(_BLOCK_SIZE // asked.shape[1], 1)
+    for begin in range(0, n_rows, step):
+        cut = slice(begin, begin + step)
+        rows = predictor.cut(cut)
+        known = rows.log_survival(rows.given[:, None])
+        chance = rows.class_chance(known)
+        waits = asked[cut] > rows.given[:, None]
+        later = rows.log_survival(np.maximum(asked[cut], rows.given[:, None]))
+        still_open = chance[-1] if layout.has_never else np.zeros_like(known[0])
+        for k in range(layout.n_outcomes):
+            passed = later[k] - known[k]
+            result[cut, :, k] = -chance[k] * np.expm1(passed)
+            still_open = still_open + chance[k] * np.exp(passed)
+        result[cut, :, -1] = np.where(waits, still_open, 1.0)
+    return result
+
+
+def mean_shares(predictor: Predictor, times: Array, weight: Array) -> Array:
+    """Return the weighted mean of ``shares`` over the rows, of shape (n_times, n_outcomes + 1)."""
+    total = np.zeros((len(times), predictor.layout.n_outcomes + 1))
+    step = max(_BLOCK_SIZE // len(times), 1)
+    for begin in range(0, len(weight), step):
+        cut = slice(begin, begin + step)
+        total += np.tensordot(weight[cut], shares(predictor.cut(cut), times), axes=1)
+    return np.asarray(total / weight.sum(), dtype=float)
+
+
+def cumulative_hazard(predictor: Predictor, times: Array, k: int | None) -> Array:
+    """Return the cumulative hazard of being ended by an outcome, or with None by any, up to the time of each row.
+
+    With w_k the chance that an open episode is to end in k, the hazard of outcome k is w_k times that of its latency.
+    So it is the integral of w_k over the cumulative hazard of the latency (Gauss and Legendre), exact where w_k is 1.
+    """
+    result, step = np.empty(len(times)), _BLOCK_SIZE // _N_NODES
+    nodes, weights = np.polynomial.legendre.leggauss(_N_NODES)
+    roots = 0.5 * (nodes + 1.0)  # of the hazard's share, so that the nodes crowd at the beginning, where w_k moves most
+    for begin in range(0, len(times), step):
+        cut = slice(begin, begin + step)
+        rows, time = predictor.cut(cut), times[cut, None]
+        if k is None:
+            result[cut] = -np.log(np.maximum(shares(rows, time)[:, 0, -1], _LEAST_SHARE))
+            continue
+        reached = np.minimum(-rows.log_survival(time)[k], _LARGEST_HAZARD)
+        at = rows.times_of_hazard(k, roots**2 * reached)
+        result[cut] = reached[:, 0] * (rows.class_chance(rows.log_survival(at))[k] @ (roots * weights))
+    return result
 
 
 def outcome_by(k: int) -> Quantity:
@@ -109,7 +218,7 @@ def still_open(rows: PredictedRows, time: float) -> PartTerms:
     return _given(rows, terms, np.where(time > rows.given, value, rows.given_open.value))
 
 
-def row_bands(predictor: Predictor, quantity: Quantity, times: Array) -> tuple[Array, Array]:
+def row_values(predictor: Predictor, quantity: Quantity, times: Array) -> tuple[Array, Array]:
     """Return the log of a quantity and its standard error, rows on the first axis and times on the second."""
     value = np.empty((len(predictor.given), len(times)))
     error = np.zeros_like(value)
@@ -126,7 +235,7 @@ def row_bands(predictor: Predictor, quantity: Quantity, times: Array) -> tuple[A
     return value, error
 
 
-def mean_bands(predictor: Predictor, quantity: Quantity, times: Array, weight: Array) -> tuple[Array, Array]:
+def mean_values(predictor: Predictor, quantity: Quantity, times: Array, weight: Array) -> tuple[Array, Array]:
     """Return the weighted mean of a quantity over the rows, and its standard error, at each time."""
     share = weight / weight.sum()
     value, gradient = np.zeros(len(times)), np.zeros((len(times), predictor.layout.n_params))
@@ -162,11 +271,6 @@ def share_band(value: Array, error: Array, quantile: float) -> Band:
     half = np.minimum(quantile * error / (inner * (1.0 - inner)), _LARGEST_EXPONENT)
     limits = [np.where(inside, 1.0 / (1.0 + np.exp(-logit - sign * half)), value) for sign in (-1.0, 1.0)]
     return Band(value, limits[0], limits[1], error)
-
-
-def survival_band(log_value: Array, relative_error: Array, quantile: float) -> Band:
-    """Return a survival probability with an interval symmetric in log(-log S)."""
-    return log_log_band(log_value, relative_error, quantile)
 
 
 def _blocks(predictor: Predictor) -> Iterator[PredictedRows]:

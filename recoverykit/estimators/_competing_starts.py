@@ -63,7 +63,7 @@ def starting_points(problem: Problem) -> list[Array]:
 def collapse(rows: EpisodeRows, codes: IntArray, *, at_most: int) -> tuple[EpisodeRows, IntArray]:
     """Forget the covariates: one pattern, and at most a given number of rows, evenly spaced in time."""
     taken = np.arange(0, len(rows.lower), -(-len(rows.lower) // (10 * at_most)))
-    marks = [times[taken] for times in (rows.lower, rows.upper, rows.entry)]
+    marks = [mark[taken] for mark in (rows.lower, rows.upper, rows.entry, rows.background) if mark is not None]
     key = combine([encode(mark) for mark in (*marks, codes[taken].astype(float))], len(taken))
     distinct = tally(key, rows.weight[taken], want_inverse=False)
     step = -(-len(distinct.first) // at_most)
@@ -80,6 +80,7 @@ def collapse(rows: EpisodeRows, codes: IntArray, *, at_most: int) -> tuple[Episo
         representatives=np.zeros(1, dtype=np.int64),
         inverse=None,
         n_input_rows=rows.n_input_rows,
+        background=None if rows.background is None else rows.background[kept],
     )
     return collapsed, codes[kept]
 

@@ -17,7 +17,7 @@ IntArray = NDArray[np.int64]
 
 #: A column of whole numbers spans at most this much to be coded by subtraction.
 _WIDEST_RANGE = 65_536
-#: A key space up to this size is always counted directly; beyond it, up to four times the rows.
+#: A key space up to this size is always counted directly; beyond it, up to eight times the rows.
 _SMALL_TABLE = 65_536
 #: Keys stay below this, so that the product of two never overflows 64 bits.
 _LARGEST_KEY = 2**31
@@ -65,9 +65,18 @@ def is_continuous(values: pd.Series | Array) -> bool:
     n_rows = len(values)
     if n_rows <= 2 * _SAMPLE:
         return False
-    taken = np.linspace(0, n_rows - 1, _SAMPLE).astype(np.int64)
-    sample = values.iloc[taken] if isinstance(values, pd.Series) else pd.Series(values[taken])
-    return bool(sample.nunique() > _CONTINUOUS_SHARE * _SAMPLE)
+    most = _CONTINUOUS_SHARE * _SAMPLE
+    if isinstance(values, pd.Series):
+        if isinstance(values.dtype, pd.CategoricalDtype) and len(values.cat.categories) <= most:
+            return False
+        if values.dtype.kind not in "iufb" or not isinstance(values.dtype, np.dtype):
+            return bool(values.iloc[_sample(n_rows)].nunique() > most)
+        values = values.to_numpy()
+    return len(np.unique(values[_sample(n_rows)])) > most
+
+
+def _sample(n_rows: int) -> IntArray:
+    return np.linspace(0, n_rows - 1, _SAMPLE).astype(np.int64)
 
 
 def encode(values: pd.Series | Array) -> Codes:
@@ -138,7 +147,7 @@ def tally(key: Codes, weights: Array | None, *, want_inverse: bool) -> Tally:
         Whether to say where each row went.
     """
     n_rows = len(key.codes)
-    if key.size > max(4 * n_rows, _SMALL_TABLE):
+    if key.size > max(8 * n_rows, _SMALL_TABLE):
         _, earliest, place = np.unique(key.codes, return_index=True, return_inverse=True)
         total = np.bincount(place, weights=weights, minlength=len(earliest)).astype(float)
         return Tally(earliest, total, place if want_inverse else None)

@@ -7,14 +7,16 @@ event time are the tail in which nobody is left to have the event. Private to th
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._cox_cure_kernels import CoxCureData
 from recoverykit.estimators._cox_cure_ties import TIE_RULES
-from recoverykit.estimators._event_times import EpisodeRows
+from recoverykit.estimators._event_times import EpisodeRows, EventTimes
 from recoverykit.estimators._mixture_data import Scaling
+from recoverykit.estimators._rows import check_columns, check_rows, event_flags
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -64,6 +66,30 @@ class CoxCureProblem:
         full[:n_incidence, :n_incidence] = self.incidence.map
         full[n_incidence:, n_incidence:] = self.latency.map
         return full
+
+
+def read_times(
+    frame: pd.DataFrame, duration_col: str, event_col: str, weights_col: str | None, entry_col: str | None
+) -> EventTimes:
+    """Check the columns of a frame and return exact times."""
+    check_columns(frame, [duration_col, event_col, weights_col, entry_col])
+    is_event, faults = event_flags(frame, event_col)
+    rows = check_rows(
+        frame,
+        by=(),
+        is_event=is_event,
+        faults=faults,
+        duration_col=duration_col,
+        weights_col=weights_col,
+        entry_col=entry_col,
+    )
+    return EventTimes(
+        lower=rows.durations,
+        upper=np.where(is_event, rows.durations, np.inf),
+        entry=None if entry_col is None else rows.entries,
+        weights=None if weights_col is None else rows.weights,
+        form="exact",
+    )
 
 
 def cox_cure_problem(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recoverykit.errors import ConvergenceError, InsufficientDataError
 from recoverykit.estimators._cox_cure_data import CoxCureProblem, cox_cure_problem, thin_rows
 from recoverykit.estimators._cox_cure_kernels import CoxCureData, Profile, profile
+from recoverykit.estimators._maximum import invert_information, with_last_step
 from recoverykit.estimators._mixture_kernels import Evaluation
 from recoverykit.estimators._optimise import AGREEMENT, Climb, climb, climb_all
 
@@ -28,10 +29,6 @@ _POLISH_RADIUS = 1.0
 _STARTS = ((0.0, 0.0), (1.5, 0.0), (0.0, 0.4), (-0.7, -0.4))
 #: Predictors of a thinned search beyond this are taken back to the first start.
 _FAR_OUT = 8.0
-#: Information below this in a direction that moves the predictor by 1 means a standard error above 100: not identified.
-_LEAST_INFORMATION = 1e-4
-#: A parameter that moves by less than this share of its unit along a flat direction keeps its standard error.
-_TOUCHED = 1e-3
 _NEAR, _NAMED, _EVERYONE = 1e-3, 1e-2, 0.999
 _LARGEST_LOG_STEP = 1.0
 
@@ -168,29 +165,23 @@ def _candidates(explored: Sequence[Climb], first: Array, problem: CoxCureProblem
 
 def _finish(objective: _Objective, start: Array, n_explored: int) -> Climb:
     top = climb(objective, start, tolerance=_TOLERANCE, max_iterations=_ITERATIONS, radius=_POLISH_RADIUS)
+    top = with_last_step(objective, top)
     return replace(top, n_iterations=top.n_iterations + n_explored)
 
 
 def _describe(
     problem: CoxCureProblem, scaling: Array, best: Climb, at: Profile, n_starts: int, n_agreed: int
 ) -> CoxCureEstimate:
-    """Invert the information where there is any, and put the rest in words."""
-    information, vectors = np.linalg.eigh(-best.at.hessian)
+    """Label the best climb, and put what is flat there in words."""
     mean_weight = float(problem.rows.weight.sum()) / problem.rows.n_input_rows
-    known = information >= _LEAST_INFORMATION * min(1.0, mean_weight)
-    basis = scaling @ vectors[:, known]
+    known = invert_information(best.at.hessian, scaling, mean_weight)
     theta = scaling @ best.position
-    boundary, identified = None, np.ones(len(theta), dtype=bool)
-    if not known.all():
-        flat = vectors[:, ~known]
-        boundary = _describe_boundary(problem, theta, flat)
-        identified = np.abs(scaling @ flat).max(axis=1) < _TOUCHED * np.linalg.norm(scaling, axis=1)
     return CoxCureEstimate(
         theta=theta,
-        covariance=(basis / information[known]) @ basis.T,
-        identified=identified,
+        covariance=known.covariance,
+        identified=known.identified,
         at=at,
-        boundary=boundary,
+        boundary=_describe_boundary(problem, theta, known.flat) if known.flat.size else None,
         n_starts=n_starts,
         n_agreed=n_agreed,
         n_iterations=best.n_iterations,

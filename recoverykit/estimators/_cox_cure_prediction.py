@@ -1,20 +1,24 @@
-"""Predictions of a Cox cure model with delta-method intervals, on arrays.
+"""Predictions of a Cox cure model with intervals by the delta method or by simulation, and residuals, on arrays.
 
 The error of a survival probability at t comes from the coefficients and from the baseline L(t): with the path of the
 best baseline, Var L(t) = path V path' + (-l_LL)^-1. Intervals are symmetric where they may be and carried over. Private
 to the Cox cure model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from recoverykit.errors import ExtrapolationError
+from recoverykit.estimators._event_times import EventTimes
 from recoverykit.estimators._mixture_prediction import Band, log_log_band
 from recoverykit.estimators._products import times as linear
 from recoverykit.estimators._products import weighted_sum
+from recoverykit.estimators._residuals import residual_table
+from recoverykit.estimators._simulation import drawn_parameters, percentile_band, simulated_rows
 
 Array = NDArray[np.float64]
 
@@ -88,6 +92,22 @@ class CoxCurePredictor:
         eta = self.latency @ self.theta[self.incidence.shape[1] :]
         return np.exp(np.clip(eta, -_LARGEST_PREDICTOR, _LARGEST_PREDICTOR))
 
+    def moved(self, drawn: Array, rows: slice) -> "CoxCurePredictor":
+        """Return the predictor of some rows at drawn coefficients and, last, a standard normal for the baseline.
+
+        The cumulative hazard follows its path and spreads by its own error, on the log scale, so that it stays above 0.
+        """
+        base, known = self.baseline, self.baseline.cumulative
+        change = base.path @ (drawn[:-1] - self.theta) + drawn[-1] * np.sqrt(base.variance)
+        cumulative = known * np.exp(np.clip(change / known, -_LARGEST_PREDICTOR, _LARGEST_PREDICTOR))
+        return replace(
+            self,
+            theta=drawn[:-1],
+            incidence=self.incidence[rows],
+            latency=self.latency[rows],
+            baseline=replace(base, cumulative=cumulative),
+        )
+
     def check_times(self, times: Array) -> None:
         """Raise ExtrapolationError for times after the last event where nothing says what happens there."""
         last = float(self.baseline.times[-1])
@@ -121,6 +141,79 @@ class CoxCurePredictor:
         """Return the variance of the baseline at a time for known coefficients."""
         place = int(np.searchsorted(self.baseline.times, time, side="right"))
         return float(self.baseline.variance[place - 1]) if place else 0.0
+
+
+def draws_of(
+    predictor: CoxCurePredictor, *, method: str, rng: np.random.Generator | None, n_draws: int
+) -> Array | None:
+    """Draw coefficients and, beside them, a standard normal for the baseline; None for the delta method."""
+    n_params = len(predictor.theta)
+    covariance = np.eye(n_params + 1)
+    covariance[:n_params, :n_params] = predictor.covariance
+    return drawn_parameters(np.append(predictor.theta, 0.0), covariance, method=method, rng=rng, n_draws=n_draws)
+
+
+def log_survival(predictor: CoxCurePredictor, times: Array, *, before: bool = False) -> Array:
+    """Return log P(no event by a time) without its error, of the shape (n_rows, 1) or (n_rows, n_times) of the times.
+
+    Parameters
+    ----------
+    predictor : CoxCurePredictor
+    times : ndarray of shape (1, n_times) or (n_rows, 1)
+    before : bool
+        Whether the jump at the time itself is left out.
+    """
+    predictor.check_times(times)
+    a, known = predictor.log_odds[:, None], predictor.baseline
+    place = np.searchsorted(known.times, times, side="left" if before else "right")
+    passed = np.concatenate([[0.0], known.cumulative])[place] * predictor.hazard[:, None]
+    passed = np.where(times > known.times[-1], np.inf, passed)
+    value = np.logaddexp(0.0, a - passed) - np.logaddexp(0.0, a)
+    p = 1.0 / (1.0 + np.exp(-a))
+    return np.where(value > _NEAR_ONE, np.log1p(p * np.expm1(-passed)), value)
+
+
+def simulated_susceptible(predictor: CoxCurePredictor, draws: Array) -> Band:
+    """Return P(ever has the event) of each row with the percentiles over the draws."""
+    theta, width = np.append(predictor.theta, 0.0), 1
+
+    def values(drawn: Array, rows: slice) -> Array:
+        return np.asarray(1.0 / (1.0 + np.exp(-predictor.moved(drawn, rows).log_odds)), dtype=float)
+
+    return simulated_rows(values, theta, draws, predictor.level, n_rows=len(predictor.latency), width=width)
+
+
+def simulated_survival(predictor: CoxCurePredictor, draws: Array, times: Array) -> Band:
+    """Return population survival of each row at each time with the percentiles over the draws."""
+    theta, width = np.append(predictor.theta, 0.0), len(times)
+
+    def values(drawn: Array, rows: slice) -> Array:
+        return np.exp(log_survival(predictor.moved(drawn, rows), times[None, :]))
+
+    return simulated_rows(values, theta, draws, predictor.level, n_rows=len(predictor.latency), width=width)
+
+
+def simulated_mean_survival(predictor: CoxCurePredictor, draws: Array, times: Array, weight: Array) -> Band:
+    """Return population survival averaged over the rows at each time with the percentiles over the draws."""
+    share = weight / weight.sum()
+
+    def mean(moved: CoxCurePredictor) -> Array:
+        return np.asarray(share @ np.exp(log_survival(moved, times[None, :])), dtype=float)
+
+    drawn = np.array([mean(predictor.moved(one, slice(None))) for one in draws])
+    return percentile_band(mean(predictor), drawn, predictor.level)
+
+
+def residuals(predictor: CoxCurePredictor, times: EventTimes, index: pd.Index) -> pd.DataFrame:
+    """Return Cox-Snell residuals; an event lies somewhere in the jump of the baseline at its time."""
+    end = times.lower[:, None]
+    start = np.zeros(len(end))
+    if times.entry is not None:
+        start = np.where(times.entry > 0, -log_survival(predictor, times.entry[:, None])[:, 0], 0.0)
+    is_event = np.isfinite(times.upper)
+    upper = -log_survival(predictor, end)[:, 0]
+    lower = np.where(is_event, -log_survival(predictor, end, before=True)[:, 0], upper)
+    return residual_table(start, lower, upper, is_event, index)
 
 
 def susceptible(predictor: CoxCurePredictor) -> Band:

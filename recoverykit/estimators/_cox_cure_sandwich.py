@@ -7,16 +7,14 @@ are summed before they are squared (Lin and Wei 1989, JASA 84). Private to the C
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from recoverykit.estimators._cox_cure_data import CoxCureProblem, row_patterns, row_places
 from recoverykit.estimators._cox_cure_kernels import CoxCureData, Profile, linear_predictors
+from recoverykit.estimators._maximum import clustered_covariance
 from recoverykit.estimators._mixture_sandwich import ClusterIndex
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-_BLOCK_CLUSTERS = 16_384
 
 
 def cluster_covariance(
@@ -40,14 +38,14 @@ def cluster_covariance(
     inverse = problem.rows.inverse
     if inverse is None:
         raise ValueError("rows were compressed without their inverse")
-    scores = row_scores(problem, theta, at)
-    shape = (clusters.n_clusters, len(scores))
-    membership = csr_matrix((clusters.weights, (clusters.codes, inverse)), shape=shape)
-    meat = np.zeros_like(covariance)
-    for begin in range(0, clusters.n_clusters, _BLOCK_CLUSTERS):
-        sums = membership[begin : begin + _BLOCK_CLUSTERS] @ scores
-        meat += sums.T @ sums
-    return np.asarray(covariance @ meat @ covariance, dtype=float)
+    return clustered_covariance(
+        covariance,
+        row_scores(problem, theta, at),
+        rows=inverse,
+        clusters=clusters.codes,
+        weights=clusters.weights,
+        n_clusters=clusters.n_clusters,
+    )
 
 
 def row_scores(problem: CoxCureProblem, theta: Array, at: Profile) -> Array:

@@ -3,7 +3,7 @@
 Private to the nonparametric estimators.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from recoverykit.curves import StepCurve
-from recoverykit.errors import ExtrapolationError
+from recoverykit.errors import ContractError, ExtrapolationError, Violation
+from recoverykit.estimators._distinct_rows import distinct_rows
 from recoverykit.estimators._nonparametric_kernels import CENSORED, Counts, Estimate, count_outcomes
 from recoverykit.estimators._rows import IntArray, Rows, check_columns, check_rows, event_flags, outcome_codes
 
 Array = NDArray[np.float64]
+#: From a frame: names of the outcomes, the code of each row, and what is wrong.
+Ends = Callable[[pd.DataFrame], tuple[list[str], IntArray, list[Violation]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +28,7 @@ class OutcomeRows:
     Attributes
     ----------
     rows : Rows
-        Segments, times and weights; only rows that were ever at risk.
+        Segments, times and weights of distinct rows; only those that were ever at risk.
     codes : ndarray of int of shape (n_rows,)
         Position in ``outcomes``, or ``CENSORED``.
     outcomes : list of str
@@ -35,6 +38,43 @@ class OutcomeRows:
     rows: Rows
     codes: IntArray
     outcomes: list[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """A checked frame as counts.
+
+    Attributes
+    ----------
+    names, outcomes : list of str
+        Names of the segments, sorted, and of the outcomes.
+    counts : Counts
+        By segment, time and outcome.
+    grid : ndarray of shape (n_grid,) or None
+        Reporting grid.
+    """
+
+    names: list[str]
+    outcomes: list[str]
+    counts: Counts
+    grid: Array | None
+
+
+def count_events(
+    frame: pd.DataFrame,
+    *,
+    by: str | Sequence[str],
+    duration_col: str,
+    event_col: str,
+    weights_col: str | None,
+    entry_col: str | None,
+    at: ArrayLike | None,
+) -> Counted:
+    """Check and count a frame with an event column; arguments and errors are those of ``kaplan_meier_by``."""
+    read = read_events(
+        frame, by=by, duration_col=duration_col, event_col=event_col, weights_col=weights_col, entry_col=entry_col
+    )
+    return count(read, at)
 
 
 def read_events(
@@ -47,19 +87,12 @@ def read_events(
     entry_col: str | None,
 ) -> OutcomeRows:
     """Check a frame with an event column; arguments and errors are those of ``kaplan_meier_by``."""
-    segment_by = columns_of(by)
-    check_columns(frame, [duration_col, event_col, weights_col, entry_col, *segment_by])
-    is_event, faults = event_flags(frame, event_col)
-    rows = check_rows(
-        frame,
-        by=segment_by,
-        is_event=is_event,
-        faults=faults,
-        duration_col=duration_col,
-        weights_col=weights_col,
-        entry_col=entry_col,
-    )
-    return _ever_at_risk(rows, np.where(is_event, 0, CENSORED), [""])
+
+    def ends(rows: pd.DataFrame) -> tuple[list[str], IntArray, list[Violation]]:
+        is_event, faults = event_flags(rows, event_col)
+        return [""], np.where(is_event, 0, CENSORED), faults
+
+    return _read(frame, ends, event_col, columns_of(by), duration_col, weights_col, entry_col)
 
 
 def read_outcomes(
@@ -73,19 +106,11 @@ def read_outcomes(
     entry_col: str | None,
 ) -> OutcomeRows:
     """Check a frame with an outcome column; arguments and errors are those of ``aalen_johansen_by``."""
-    segment_by = columns_of(by)
-    check_columns(frame, [duration_col, outcome_col, weights_col, entry_col, *segment_by])
-    outcomes, codes, faults = outcome_codes(frame, outcome_col, censored)
-    rows = check_rows(
-        frame,
-        by=segment_by,
-        is_event=codes != CENSORED,
-        faults=faults,
-        duration_col=duration_col,
-        weights_col=weights_col,
-        entry_col=entry_col,
-    )
-    return _ever_at_risk(rows, codes, outcomes)
+
+    def ends(rows: pd.DataFrame) -> tuple[list[str], IntArray, list[Violation]]:
+        return outcome_codes(rows, outcome_col, censored)
+
+    return _read(frame, ends, outcome_col, columns_of(by), duration_col, weights_col, entry_col)
 
 
 def columns_of(by: str | Sequence[str]) -> list[str]:
@@ -111,9 +136,10 @@ def read_grid(at: ArrayLike | None) -> Array | None:
     return months if months[0] == 0 else np.concatenate([[0.0], months])
 
 
-def count(read: OutcomeRows, grid: Array | None = None) -> Counts:
-    """Compress the rows to counts, on the times of the data and, where given, of the reporting grid too."""
-    return count_outcomes(
+def count(read: OutcomeRows, at: ArrayLike | None = None) -> Counted:
+    """Form the risk sets, at the times of the data and, where given, at those of the reporting grid too."""
+    grid = read_grid(at)
+    counts = count_outcomes(
         segments=read.rows.segments,
         durations=read.rows.durations,
         outcomes=read.codes,
@@ -123,21 +149,17 @@ def count(read: OutcomeRows, grid: Array | None = None) -> Counts:
         n_outcomes=len(read.outcomes),
         grid=grid,
     )
+    return Counted(read.rows.names, read.outcomes, counts, grid)
 
 
 def make_curves(
-    names: list[str],
-    counts: Counts,
-    estimate: Estimate,
-    limits: tuple[Array, Array],
-    *,
-    level: float,
-    grid: Array | None = None,
+    counted: Counted, estimate: Estimate, limits: tuple[Array, Array], *, level: float
 ) -> dict[str, StepCurve]:
     """Return the curve of each segment, on its own times or on those of the grid that it was observed for."""
+    counts, grid = counted.counts, counted.grid
     lower, upper = limits
     curves = {}
-    for row, (name, n) in enumerate(zip(names, counts.n_times, strict=True)):
+    for row, (name, n) in enumerate(zip(counted.names, counts.n_times, strict=True)):
         kept = slice(0, int(n)) if grid is None else np.flatnonzero(np.isin(counts.times[row, :n], grid))
         curves[name] = StepCurve(
             times=counts.times[row, kept],
@@ -168,6 +190,44 @@ def check_reach(curves: Iterable[StepCurve], at: ArrayLike | None, longest: floa
         f"at asks for month {beyond}, but the longest duration is {longest:g}; leave out what lies beyond, or extend "
         "the curve with a model"
     )
+
+
+def _read(
+    frame: pd.DataFrame,
+    ends: Ends,
+    end_col: str,
+    by: list[str],
+    duration_col: str,
+    weights_col: str | None,
+    entry_col: str | None,
+) -> OutcomeRows:
+    """Check a frame on its distinct rows where it can be counted, and on all of its rows to say what is wrong."""
+    columns = [*by, duration_col, end_col, *([] if entry_col is None else [entry_col])]
+    check_columns(frame, [*columns, weights_col])
+    distinct = distinct_rows(frame, columns, weights_col)
+    if distinct is not None:
+        small, count_col = distinct
+        try:
+            return _checked(small, ends, by, duration_col, count_col, entry_col)
+        except ContractError:  # said again below, with the rows of the frame as given
+            pass
+    return _checked(frame, ends, by, duration_col, weights_col, entry_col)
+
+
+def _checked(
+    frame: pd.DataFrame, ends: Ends, by: list[str], duration_col: str, weights_col: str | None, entry_col: str | None
+) -> OutcomeRows:
+    outcomes, codes, faults = ends(frame)
+    rows = check_rows(
+        frame,
+        by=by,
+        is_event=codes != CENSORED,
+        faults=faults,
+        duration_col=duration_col,
+        weights_col=weights_col,
+        entry_col=entry_col,
+    )
+    return _ever_at_risk(rows, codes, outcomes)
 
 
 def _ever_at_risk(rows: Rows, codes: IntArray, outcomes: list[str]) -> OutcomeRows:

@@ -6,12 +6,14 @@ Private to the discrete-time hazard model.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from recoverykit.errors import ContractError, InsufficientDataError, Violation
+from recoverykit.estimators._discrete_kernels import NOTHING
 from recoverykit.estimators._discrete_macro import MacroPath
 from recoverykit.estimators._formulas import Design, design_matrix, is_number, learn_design, parse_formula, term_columns
 from recoverykit.estimators._rows import Array, IntArray
@@ -39,12 +41,15 @@ class HazardDesign:
     kept : ndarray of int of shape (n_terms,)
         Positions of the columns used: a spline whose columns add up to one carries the level, and what it repeats is
         left out.
+    offsets : tuple of Design or None
+        What is added to the linear predictor of each outcome; empty without any.
     """
 
     design: Design
     covariates: tuple[str, ...]
     macro_columns: tuple[str, ...]
     kept: IntArray
+    offsets: tuple[Design | None, ...] = ()
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -56,22 +61,63 @@ class HazardDesign:
         full = design_matrix(self.design, cells)
         return full if len(self.kept) == full.shape[1] else full[:, self.kept]
 
+    def offset(self, cells: pd.DataFrame) -> Array:
+        """Return what is added to the linear predictors, of shape (n_cells, n_outcomes) or broadcasting to it."""
+        if not self.offsets:
+            return NOTHING
+        known = [np.zeros(len(cells)) if d is None else design_matrix(d, cells)[:, 0] for d in self.offsets]
+        return np.column_stack(known)
+
+    @property
+    def all(self) -> tuple[Design, ...]:
+        """The formula and the offsets, whose columns and levels a frame to predict for must have."""
+        return (self.design, *(design for design in self.offsets if design is not None))
+
+
+def offset_formula(expression: str) -> str:
+    """Return the formula of an offset, which must be one number in each cell."""
+    return f"~ 0 + {expression}"
+
+
+def learn_offsets(
+    hazard: HazardDesign, expressions: Sequence[str | None], cells: pd.DataFrame
+) -> tuple[HazardDesign, Array]:
+    """Learn the offsets of the outcomes on cells, and return their values there too.
+
+    Raises
+    ------
+    ValueError
+        If an offset is not one number in each cell.
+    ContractError
+        If it cannot be evaluated, or is not finite everywhere.
+    """
+    learnt = {text: learn_design(offset_formula(text), cells)[0] for text in dict.fromkeys(expressions) if text}
+    for text, design in learnt.items():
+        if len(design.terms) != 1 or design.levels:
+            raise ValueError(
+                f"offset {text!r} has the columns {', '.join(design.terms)}; it must be one number, such as log_known "
+                "or {log_known - 0.1 * month}"
+            )
+    with_offsets = replace(hazard, offsets=tuple(learnt[text] if text else None for text in expressions))
+    return with_offsets, with_offsets.offset(cells)
+
 
 def read_variables(
-    formula: str, frame: pd.DataFrame, macro: pd.DataFrame | None, duration_col: str
+    formulas: Sequence[str], frame: pd.DataFrame, macro: pd.DataFrame | None, duration_col: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Divide the columns that a formula reads into those of the episodes and those of the macro path.
+    """Divide the columns that formulas read into those of the episodes and those of the macro path.
 
     Raises
     ------
     ContractError
         If a column stands in both, or the frame has a column ``month`` that is not the duration.
     """
-    variables = [name for name in parse_formula("hazard", formula) if name != MONTH]
+    read = sorted({name for formula in formulas for name in parse_formula("hazard", formula)})
+    variables = [name for name in read if name != MONTH]
     known = set() if macro is None else {str(column) for column in macro.columns}
     both = sorted(known & set(variables) & {str(column) for column in frame.columns})
     found = [Violation("macro", f"column {c!r} stands in the frame and in macro; rename one of them") for c in both]
-    if MONTH in frame.columns and duration_col != MONTH and MONTH in parse_formula("hazard", formula):
+    if MONTH in frame.columns and duration_col != MONTH and MONTH in read:
         rule = (
             f"the formula's {MONTH!r} is the running month in default, but the frame has another column of this name; "
             "rename it"

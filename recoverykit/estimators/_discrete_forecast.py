@@ -1,20 +1,19 @@
-"""From a frame of episodes to predict for, to the courses of its distinct patterns.
+"""Predictions of monthly hazards: values, and limits by the delta method or by simulation, for distinct rows.
 
-Rows that share covariates, month of default and the month at which they are known to be open have one course, which is
-computed once. Private to the discrete-time hazard model.
+Private to the discrete-time hazard model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
-from recoverykit.errors import ContractError, ExtrapolationError, InsufficientDataError
-from recoverykit.estimators._compression import combine, encode, tally
-from recoverykit.estimators._discrete_design import HazardDesign, cell_frame
-from recoverykit.estimators._discrete_macro import MacroPath, default_months, read_macro
+from recoverykit.curves import StepCurve
+from recoverykit.errors import ExtrapolationError
+from recoverykit.estimators._discrete_design import HazardDesign
+from recoverykit.estimators._discrete_patterns import Patterns, pattern_cells, pattern_shares
 from recoverykit.estimators._discrete_prediction import (
     Course,
     hazard_errors,
@@ -22,80 +21,15 @@ from recoverykit.estimators._discrete_prediction import (
     mean_gradients,
     share_errors,
 )
-from recoverykit.estimators._fit_tables import checked_weights
-from recoverykit.estimators._formulas import check_prediction_frame, check_variables
+from recoverykit.estimators._fit_tables import step_curve
+from recoverykit.estimators._formulas import check_prediction_frame
+from recoverykit.estimators._mixture_prediction import Band
+from recoverykit.estimators._nonparametric_kernels import probability_interval
 from recoverykit.estimators._rows import Array, IntArray
+from recoverykit.estimators._simulation import drawn_parameters, percentile_band, simulated_rows
 
 #: Numbers held at a time while predicting: 32 MB.
 _BLOCK_SIZE = 4_000_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Patterns:
-    """Distinct rows of a frame to predict for.
-
-    Attributes
-    ----------
-    covariates : DataFrame of shape (n_patterns, n_covariates)
-    open_at : ndarray of shape (n_patterns,)
-        Month after which each is known to be open; -1 for nothing known.
-    path : MacroPath or None
-        The macro path, where the model has one.
-    default_month : ndarray of int of shape (n_patterns,) or None
-    inverse : ndarray of int of shape (n_rows,)
-        Pattern of each row of the frame.
-    """
-
-    covariates: pd.DataFrame
-    open_at: Array
-    path: MacroPath | None
-    default_month: IntArray | None
-    inverse: IntArray
-
-
-def read_patterns(
-    design: HazardDesign,
-    frame: pd.DataFrame,
-    given_open_at: ArrayLike | None,
-    macro: pd.DataFrame | None,
-    default_month_col: str | None,
-) -> Patterns:
-    """Check a frame to predict for, and find its distinct rows.
-
-    Raises
-    ------
-    ContractError
-        If columns are absent or have missing values.
-    InsufficientDataError
-        If the frame has no row.
-    ValueError
-        If the model has macro columns but no path or month of default is given, or ``given_open_at`` does not fit.
-    """
-    if frame.empty:
-        raise InsufficientDataError("the frame has no row to predict for")
-    faults = check_variables(frame, design.covariates)
-    if faults:
-        raise ContractError(faults)
-    opened = _open_months(given_open_at, len(frame))
-    columns: list[pd.Series | Array] = [frame[name] for name in design.covariates]
-    columns.append(opened)
-    path, months = None, None
-    if design.macro_columns:
-        if macro is None or default_month_col is None:
-            raise ValueError(
-                f"the hazards depend on {', '.join(design.macro_columns)}: give macro= (a frame of values by calendar "
-                "month, the scenario included) and default_month_col="
-            )
-        path, months = read_macro(macro, design.macro_columns), default_months(frame, default_month_col)
-        columns.append(months.astype(float))
-    distinct = tally(combine([encode(column) for column in columns], len(frame)), None, want_inverse=True)
-    return Patterns(
-        covariates=frame.loc[:, list(design.covariates)].take(distinct.first).reset_index(drop=True),
-        open_at=opened[distinct.first],
-        path=path,
-        default_month=None if months is None else months[distinct.first],
-        inverse=distinct.places,
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +44,8 @@ class Forecaster:
     covariance : ndarray of shape (n_params, n_params)
     first_month, last_month : int
         Months at risk in the fit.
+    level : float
+        Confidence level.
     """
 
     design: HazardDesign
@@ -118,6 +54,7 @@ class Forecaster:
     covariance: Array
     first_month: int
     last_month: int
+    level: float
 
     def months_to(self, asked: Array) -> IntArray:
         """Return the months at risk up to the last time asked for.
@@ -135,53 +72,104 @@ class Forecaster:
             )
         return np.arange(self.first_month, max(last, self.first_month) + 1)
 
-    def hazards(self, patterns: Patterns, asked: Array, *, with_errors: bool) -> tuple[Array, Array]:
-        """Return hazards and standard errors of each pattern in whole months, (n_patterns, n_times, n_outcomes)."""
+    def draws(self, method: str, rng: np.random.Generator | None, n_draws: int) -> Array | None:
+        """Draw coefficients about the estimate; None for the delta method."""
+        return drawn_parameters(self.coefficients.ravel(), self.covariance, method=method, rng=rng, n_draws=n_draws)
+
+    def hazard_bands(self, patterns: Patterns, asked: Array, *, interval: bool, draws: Array | None) -> Band:
+        """Return hazards of each pattern in whole months, of shape (n_patterns, n_times, n_outcomes).
+
+        Parameters
+        ----------
+        patterns : Patterns
+        asked : ndarray of shape (n_times,)
+            Months, within those of the fit.
+        interval : bool
+            Whether to return limits; without, the value stands in for them.
+        draws : ndarray of shape (n_draws, n_params) or None
+            Drawn coefficients; None for the delta method.
+        """
         months = self.months_to(asked)
-        values: Array = np.zeros((len(patterns.open_at), len(months), len(self.coefficients)))
-        errors: Array = np.zeros(values.shape)
-        for block, course in self._courses(patterns, months, with_slopes=with_errors):
-            values[block] = course.hazard
-            if with_errors:
-                errors[block] = hazard_errors(course, self.covariance)
+        band = self._bands(patterns, months, lambda course: course.hazard, hazard_errors, interval, draws)
         place = asked.astype(np.int64) - self.first_month
-        return values[:, place], errors[:, place]
+        return Band(*(getattr(band, name)[:, place] for name in Band.__slots__))
 
-    def shares(self, patterns: Patterns, asked: Array, *, with_errors: bool) -> tuple[Array, Array]:
-        """Return shares and standard errors of each pattern, (n_patterns, n_times, n_outcomes + 1), open last."""
+    def share_bands(self, patterns: Patterns, asked: Array, *, interval: bool, draws: Array | None) -> Band:
+        """Return shares of each pattern, (n_patterns, n_times, n_outcomes + 1), open last; see ``hazard_bands``."""
         months = self.months_to(asked)
-        values: Array = np.zeros((len(patterns.open_at), len(months), len(self.coefficients) + 1))
-        errors: Array = np.zeros(values.shape)
-        for block, course in self._courses(patterns, months, with_slopes=with_errors):
-            values[block] = course.shares()
-            if with_errors:
-                errors[block] = share_errors(course, self.covariance)
-        return self._at_times(values, errors, asked)
+        return self._at_times(self._bands(patterns, months, Course.shares, share_errors, interval, draws), asked)
 
-    def mean_shares(self, patterns: Patterns, asked: Array, weights: ArrayLike | None) -> tuple[Array, Array]:
-        """Return shares averaged over the rows, and their standard errors, (n_times, n_outcomes + 1), open last."""
-        share, months = _pattern_shares(patterns, weights), self.months_to(asked)
+    def mean_curves(
+        self, patterns: Patterns, asked: Array, weights: ArrayLike | None, *, draws: Array | None
+    ) -> list[StepCurve]:
+        """Return the curves of shares averaged over the rows, of all outcomes and, last, of being open."""
+        share, months = pattern_shares(patterns, weights), self.months_to(asked)
         value: Array = np.zeros((len(months), len(self.coefficients) + 1))
         gradient: Array = np.zeros((*value.shape, self.coefficients.size))
-        for block, course in self._courses(patterns, months, with_slopes=True):
+        drawn: Array = np.zeros((0 if draws is None else len(draws), *value.shape))
+        for block, make in self._courses(patterns, months, with_slopes=draws is None):
+            course = make(self.coefficients, slice(None))
             value += np.tensordot(share[block], course.shares(), axes=1)
-            gradient += mean_gradients(course, share[block])
+            if draws is None:
+                gradient += mean_gradients(course, share[block])
+            for total, theta in zip(drawn, () if draws is None else draws, strict=True):
+                total += np.tensordot(share[block], make(theta, slice(None)).shares(), axes=1)
         error = np.sqrt(np.maximum(((gradient @ self.covariance) * gradient).sum(axis=-1), 0.0))
-        values, errors = self._at_times(value[None], error[None], asked)
-        return values[0], errors[0]
+        band = self._limits(value, error) if draws is None else percentile_band(value, drawn, self.level)
+        band = self._at_times(Band(*(getattr(band, name)[None] for name in Band.__slots__)), asked)
+        parts = [Band(*(getattr(band, n)[0, :, k] for n in Band.__slots__)) for k in range(value.shape[1])]
+        return [step_curve(part, asked, self.level) for part in parts]
 
-    def _at_times(self, values: Array, errors: Array, asked: Array) -> tuple[Array, Array]:
-        """Take the months asked for, on the second axis; before the first everybody is open."""
-        start = np.zeros_like(values[:, :1])
+    def _bands(
+        self,
+        patterns: Patterns,
+        months: IntArray,
+        values_of: Callable[[Course], Array],
+        errors_of: Callable[[Course, Array], Array],
+        interval: bool,
+        draws: Array | None,
+    ) -> Band:
+        """Return what is asked of the courses of all patterns, with its limits."""
+        theta, found = self.coefficients.ravel(), []
+        for _, make in self._courses(patterns, months, with_slopes=interval and draws is None):
+            course = make(theta, slice(None))
+            value = values_of(course)
+            if not interval:
+                found.append(Band(value, value, value, value))
+            elif draws is None:
+                found.append(self._limits(value, errors_of(course, self.covariance)))
+            else:
+                drawn_values = partial(_drawn_values, values_of, make)
+                size = {"n_rows": len(value), "width": value[0].size}
+                found.append(simulated_rows(drawn_values, theta, draws, self.level, **size))
+        return Band(*(np.concatenate([getattr(band, name) for band in found]) for name in Band.__slots__))
+
+    def _limits(self, value: Array, error: Array) -> Band:
+        """Return delta-method limits on the log-log scale: of outcomes by log(1 - F), of those still open by log S."""
+        n_outcomes = len(self.coefficients)
+        lower, upper = np.empty_like(value), np.empty_like(value)
+        for part, is_survival in ((slice(n_outcomes), False), (slice(n_outcomes, None), True)):
+            lower[..., part], upper[..., part] = probability_interval(
+                values=value[..., part],
+                standard_errors=error[..., part],
+                level=self.level,
+                interval="log-log",
+                is_survival=is_survival,
+            )
+        return Band(value, lower, upper, error)
+
+    def _at_times(self, band: Band, asked: Array) -> Band:
+        """Take the months asked for, on the second axis; before the first everybody is open for certain."""
+        start = np.zeros_like(band.value[:, :1])
         start[:, :, -1] = 1.0
         place = np.floor(asked).astype(np.int64) - self.first_month + 1
-        return (
-            np.concatenate([start, values], axis=1)[:, place],
-            np.concatenate([np.zeros_like(start), errors], axis=1)[:, place],
-        )
+        begin = {name: start if name != "standard_error" else np.zeros_like(start) for name in Band.__slots__}
+        return Band(*(np.concatenate([begin[n], getattr(band, n)], axis=1)[:, place] for n in Band.__slots__))
 
-    def _courses(self, patterns: Patterns, months: IntArray, *, with_slopes: bool) -> Iterator[tuple[slice, Course]]:
-        """Yield the courses of some patterns at a time, with their positions."""
+    def _courses(
+        self, patterns: Patterns, months: IntArray, *, with_slopes: bool
+    ) -> Iterator[tuple[slice, Callable[[Array, slice], Course]]]:
+        """Yield some patterns at a time, with what makes the courses of some of these from coefficients."""
         n_patterns, n_months, n_outcomes = len(patterns.open_at), len(months), len(self.coefficients)
         width = n_months * (len(self.design.terms) + n_outcomes**2)
         if with_slopes:
@@ -189,40 +177,34 @@ class Forecaster:
         at_a_time = max(1, _BLOCK_SIZE // width)
         for begin in range(0, n_patterns, at_a_time):
             block = slice(begin, min(begin + at_a_time, n_patterns))
-            cells = _cells_of(patterns, block, months)
-            check_prediction_frame(cells, (self.design.design,))
+            cells = pattern_cells(patterns, block, months)
+            check_prediction_frame(cells, self.design.all)
             matrix = self.design.matrix(cells).reshape(block.stop - begin, n_months, -1)
-            opened = patterns.open_at[block]
-            yield block, make_course(self.link, self.coefficients, matrix, months, opened, with_slopes=with_slopes)
+            offset = np.broadcast_to(self.design.offset(cells), (len(cells), n_outcomes))
+            offset = offset.reshape(block.stop - begin, n_months, n_outcomes)
+
+            def make(
+                theta: Array,
+                rows: slice,
+                *,
+                matrix: Array = matrix,
+                offset: Array = offset,
+                opened: Array = patterns.open_at[block],
+            ) -> Course:
+                coefficients = theta.reshape(self.coefficients.shape)
+                held = (matrix[rows], offset[rows], months, opened[rows])
+                return make_course(self.link, coefficients, *held, with_slopes=with_slopes)
+
+            yield block, make
 
 
-def _cells_of(patterns: Patterns, block: slice, months: IntArray) -> pd.DataFrame:
-    n_patterns, n_months = block.stop - block.start, len(months)
-    month = np.tile(months, n_patterns)
-    # Months before the one asked from need no macro value: the path may begin there.
-    opened = np.repeat(patterns.open_at[block], n_months).astype(np.int64)
-    return cell_frame(
-        patterns.covariates.iloc[block],
-        pattern=np.repeat(np.arange(n_patterns), n_months),
-        month=month,
-        path=patterns.path,
-        default_month=None if patterns.default_month is None else patterns.default_month[block],
-        macro_month=np.minimum(np.maximum(month, opened + 1), months[-1]),
-    )
+def _drawn_values(
+    values_of: Callable[[Course], Array], make: Callable[[Array, slice], Course], theta: Array, rows: slice
+) -> Array:
+    return values_of(make(theta, rows))
 
 
-def _pattern_shares(patterns: Patterns, weights: ArrayLike | None) -> Array:
-    """Return the share of each pattern in the sum of the weights of the rows; ValueError for impossible weights."""
-    weight = checked_weights(weights, len(patterns.inverse))
-    total = np.bincount(patterns.inverse, weights=weight, minlength=len(patterns.open_at)).astype(float)
-    return np.asarray(total / weight.sum(), dtype=float)
-
-
-def _open_months(given_open_at: ArrayLike | None, n_rows: int) -> Array:
-    """Return the completed months after which each row is known to be open, -1 where nothing is known."""
-    if given_open_at is None:
-        return np.full(n_rows, -1.0)
-    given = np.asarray(given_open_at, dtype=float)
-    if given.shape not in {(), (n_rows,)} or not (np.isfinite(given).all() and (given >= 0).all()):
-        raise ValueError(f"given_open_at must be one month of 0 or more, or one for each of the {n_rows} rows")
-    return np.floor(np.broadcast_to(given, (n_rows,)))
+def by_outcome(band: Band, patterns: Patterns, names: Sequence[str]) -> dict[str, Band]:
+    """Return the bands of rows by the name of their place on the last axis, from those of their patterns."""
+    inverse = patterns.inverse
+    return {o: Band(*(getattr(band, n)[inverse, :, k] for n in Band.__slots__)) for k, o in enumerate(names)}

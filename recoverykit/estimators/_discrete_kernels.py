@@ -5,24 +5,26 @@ in which whoever has another outcome counts as not having had this one. ``multin
 likelihood for all outcomes. Both are concave, so that one start finds the maximum. Both leave the factorials of the
 counts out: the value is that of the rows, not of their table.
 
-Letters: X design, n at risk, d events, h hazard, J its slope in the linear predictors. Private to the discrete-time
-hazard model.
+Letters: X design, n at risk, d events, h hazard, J its slope in the linear predictors, o the offset that is added to
+x'b_k with coefficient 1. Private to the discrete-time hazard model.
 """
 
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from recoverykit.errors import ConvergenceError
 from recoverykit.estimators._links import LINKS
+from recoverykit.estimators._maximum import with_last_step
 from recoverykit.estimators._optimise import Climb, Objective, climb
 from recoverykit.estimators._rows import Array, BoolArray, IntArray
 
-#: Gain in log-likelihood below which the last Newton step is taken; the next would change nothing that can be seen.
+#: Below this gain in log-likelihood one more Newton step is taken; the next would change nothing that can be seen.
 _TOLERANCE, _MOST_ITERATIONS = 1e-11, 60
-_BLOCK_CLUSTERS, _BLOCK_CELLS = 16_384, 2_048
+_BLOCK_CELLS = 2_048
+#: No offset, whatever the cells and outcomes.
+NOTHING: Array = np.zeros((1, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +75,9 @@ def hazard_slopes(link: str, predictors: Array) -> Array:
     return np.asarray(hazard[..., :, None] * (np.eye(n_outcomes) - hazard[..., None, :]), dtype=float)
 
 
-def maximise(link: str, *, design: Array, n_at_risk: Array, n_events: Array, start: Array) -> Maximum:
+def maximise(
+    link: str, *, design: Array, n_at_risk: Array, n_events: Array, start: Array, offset: Array = NOTHING
+) -> Maximum:
     """Maximise the likelihood of all outcomes.
 
     Parameters
@@ -85,6 +89,7 @@ def maximise(link: str, *, design: Array, n_at_risk: Array, n_events: Array, sta
     n_at_risk : ndarray of shape (n_cells,)
     n_events : ndarray of shape (n_cells, n_outcomes)
     start : ndarray of shape (n_outcomes, n_terms)
+    offset : ndarray of shape (n_cells, n_outcomes), or that broadcasts to it
 
     Raises
     ------
@@ -93,7 +98,7 @@ def maximise(link: str, *, design: Array, n_at_risk: Array, n_events: Array, sta
     """
     n_outcomes, n_terms = start.shape
     if link == "multinomial":
-        point = partial(multinomial_point, design=design, n_at_risk=n_at_risk, n_events=n_events)
+        point = partial(multinomial_point, design=design, n_at_risk=n_at_risk, n_events=n_events, offset=offset)
         found = _climbed(point, start.ravel())
         bread = _inverse(-found.at.hessian)
         return Maximum(found.position.reshape(start.shape), bread, found.at.value, found.n_iterations)
@@ -101,10 +106,11 @@ def maximise(link: str, *, design: Array, n_at_risk: Array, n_events: Array, sta
     bread = np.zeros((start.size, start.size))
     loglik, n_iterations = 0.0, 0
     for k in range(n_outcomes):
-        events = n_events[:, k]
-        found = _climbed(partial(cloglog_point, design=design, n_at_risk=n_at_risk, n_events=events), start[k])
+        events, known = n_events[:, k], offset[:, k % offset.shape[1]]
+        point = partial(cloglog_point, design=design, n_at_risk=n_at_risk, n_events=events, offset=known)
+        found = _climbed(point, start[k])
         coefficients[k] = found.position
-        weight = n_at_risk * _cloglog_information(design @ found.position)
+        weight = n_at_risk * _cloglog_information(design @ found.position + known)
         block = slice(k * n_terms, (k + 1) * n_terms)
         bread[block, block] = _inverse(_gram(design, weight))
         loglik += found.at.value
@@ -112,9 +118,11 @@ def maximise(link: str, *, design: Array, n_at_risk: Array, n_events: Array, sta
     return Maximum(coefficients, bread, loglik, n_iterations)
 
 
-def cloglog_point(coefficients: Array, design: Array, n_at_risk: Array, n_events: Array) -> Point:
+def cloglog_point(
+    coefficients: Array, design: Array, n_at_risk: Array, n_events: Array, offset: Array = NOTHING[0]
+) -> Point:
     """Evaluate the binomial likelihood sum of d log h + (n - d) log(1 - h) of one outcome."""
-    terms = LINKS["cloglog"].terms(design @ coefficients)
+    terms = LINKS["cloglog"].terms(design @ coefficients + offset)
     without = n_at_risk - n_events
     slope = n_events * terms.log_p_first + without * terms.log_q_first
     curve = n_events * terms.log_p_second + without * terms.log_q_second
@@ -122,10 +130,12 @@ def cloglog_point(coefficients: Array, design: Array, n_at_risk: Array, n_events
     return Point(value, slope @ design, _gram(design, curve))
 
 
-def multinomial_point(coefficients: Array, design: Array, n_at_risk: Array, n_events: Array) -> Point:
+def multinomial_point(
+    coefficients: Array, design: Array, n_at_risk: Array, n_events: Array, offset: Array = NOTHING
+) -> Point:
     """Evaluate the multinomial likelihood sum of d_k log h_k + (n - sum d) log(1 - sum h) of all outcomes."""
     n_outcomes, n_terms = n_events.shape[1], design.shape[1]
-    predictors = design @ coefficients.reshape(n_outcomes, n_terms).T
+    predictors = design @ coefficients.reshape(n_outcomes, n_terms).T + offset
     top = np.maximum(predictors.max(axis=1), 0.0)
     log_total = top + np.log(np.exp(-top) + np.exp(predictors - top[:, None]).sum(axis=1))
     hazard = np.exp(predictors - log_total[:, None])
@@ -140,7 +150,7 @@ def multinomial_point(coefficients: Array, design: Array, n_at_risk: Array, n_ev
     return Point(value, gradient.ravel(), hessian.reshape(gradient.size, gradient.size))
 
 
-def joint_covariance(link: str, maximum: Maximum, *, design: Array, n_at_risk: Array) -> Array:
+def joint_covariance(link: str, maximum: Maximum, *, design: Array, n_at_risk: Array, offset: Array = NOTHING) -> Array:
     """Return the covariance of the coefficients of all outcomes, shape (n_params, n_params).
 
     Under ``cloglog`` the outcomes are fitted apart, but one episode in a cell has one of them at most: the scores of
@@ -150,7 +160,7 @@ def joint_covariance(link: str, maximum: Maximum, *, design: Array, n_at_risk: A
     n_outcomes, n_terms = maximum.coefficients.shape
     if link == "multinomial" or n_outcomes == 1:
         return maximum.bread
-    predictors = design @ maximum.coefficients.T
+    predictors = design @ maximum.coefficients.T + offset
     weighted = _score_weights(link, predictors) * hazards(link, predictors)
     covariance = maximum.bread.copy()
     for k in range(n_outcomes):
@@ -171,6 +181,7 @@ def row_scores(
     first: IntArray,
     last: IntArray,
     seen: BoolArray,
+    offset: Array = NOTHING,
 ) -> Array:
     """Return the score of each compressed row: what it adds in its last month, less its exposure in all of them.
 
@@ -185,13 +196,14 @@ def row_scores(
         First and last cell at risk; the cells between are the row's own months.
     seen : ndarray of bool of shape (n_rows,)
         Whether the row was at risk at all.
+    offset : ndarray of shape (n_cells, n_outcomes), or that broadcasts to it
 
     Returns
     -------
     ndarray of shape (n_rows, n_outcomes * n_terms)
     """
     n_outcomes, n_terms = coefficients.shape
-    predictors = design @ coefficients.T
+    predictors = design @ coefficients.T + offset
     weight, hazard = _score_weights(link, predictors), hazards(link, predictors)
     scores = np.zeros((len(outcome), n_outcomes * n_terms))
     for k in range(n_outcomes):
@@ -202,18 +214,6 @@ def row_scores(
         ended = seen & (outcome == k)
         block[ended] += weight[last[ended], k][:, None] * design[last[ended]]
     return scores
-
-
-def clustered_covariance(
-    bread: Array, scores: Array, *, clusters: IntArray, rows: IntArray, weights: Array, n_clusters: int
-) -> Array:
-    """Return bread @ (sum of squared cluster scores) @ bread; ``rows`` is the compressed row of each input row."""
-    membership = csr_matrix((weights, (clusters, rows)), shape=(n_clusters, len(scores)))
-    meat = np.zeros_like(bread)
-    for begin in range(0, n_clusters, _BLOCK_CLUSTERS):
-        sums = membership[begin : begin + _BLOCK_CLUSTERS] @ scores
-        meat += sums.T @ sums
-    return np.asarray(bread @ meat @ bread, dtype=float)
 
 
 def _gram(design: Array, weight: Array) -> Array:
@@ -245,7 +245,7 @@ def _climbed(objective: Objective, start: Array) -> Climb:
             f"Newton's method found no maximum of the likelihood in {found.n_iterations} steps; leave covariates out, "
             "merge rare levels, or use fewer knots for the months"
         )
-    return found
+    return with_last_step(objective, found)
 
 
 def _inverse(information: Array) -> Array:

@@ -61,7 +61,14 @@ class Course:
 
 
 def make_course(
-    link: str, coefficients: Array, design: Array, months: IntArray, open_at: Array, *, with_slopes: bool
+    link: str,
+    coefficients: Array,
+    design: Array,
+    offset: Array,
+    months: IntArray,
+    open_at: Array,
+    *,
+    with_slopes: bool,
 ) -> Course:
     """Evaluate the hazards of patterns.
 
@@ -70,6 +77,7 @@ def make_course(
     link : str
     coefficients : ndarray of shape (n_outcomes, n_terms)
     design : ndarray of shape (n_patterns, n_months, n_terms)
+    offset : ndarray of shape (n_patterns, n_months, n_outcomes), or that broadcasts to it
     months : ndarray of int of shape (n_months,)
         Month in default of each column.
     open_at : ndarray of shape (n_patterns,)
@@ -82,7 +90,7 @@ def make_course(
     ExtrapolationError
         If the hazards of a month add up to more than 1.
     """
-    predictors = design @ coefficients.T
+    predictors = design @ coefficients.T + offset
     at_risk = (months[None, :] > open_at[:, None])[:, :, None]
     hazard = np.where(at_risk, hazards(link, predictors), 0.0)
     total = hazard.sum(axis=2)

@@ -3,6 +3,7 @@
 Private to the discrete-time hazard model.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,15 @@ from recoverykit.estimators._discrete_cells import (
     encode_covariates,
     whole_months,
 )
-from recoverykit.estimators._discrete_design import HazardDesign, learn_hazard_design, read_variables
-from recoverykit.estimators._discrete_kernels import Maximum
+from recoverykit.estimators._discrete_design import (
+    HazardDesign,
+    cell_frame,
+    learn_hazard_design,
+    learn_offsets,
+    offset_formula,
+    read_variables,
+)
+from recoverykit.estimators._discrete_kernels import NOTHING, Maximum
 from recoverykit.estimators._discrete_macro import MacroPath, default_months, read_macro
 from recoverykit.estimators._mixture_data import Scaling, scale_design
 from recoverykit.estimators._rows import Array, IntArray, check_columns, check_rows, outcome_codes
@@ -54,6 +62,7 @@ class Problem:
     scaling : Scaling
     scaled : ndarray of shape (n_cells, n_terms)
         The design times ``scaling.map``.
+    offset : ndarray of shape (n_cells, n_outcomes), or that broadcasts to it
     """
 
     outcomes: list[str]
@@ -62,10 +71,17 @@ class Problem:
     design: HazardDesign
     scaling: Scaling
     scaled: Array
+    offset: Array
 
 
 def pose_problem(
-    formula: str, frame: pd.DataFrame, names: ColumnNames, *, macro: pd.DataFrame | None, default_month_col: str | None
+    formula: str,
+    frame: pd.DataFrame,
+    names: ColumnNames,
+    *,
+    offset: str | Mapping[str, str] | None = None,
+    macro: pd.DataFrame | None,
+    default_month_col: str | None,
 ) -> Problem:
     """Check the rows, compress them to cells and build the design there.
 
@@ -76,28 +92,46 @@ def pose_problem(
     InsufficientDataError
         If the data cannot carry the model.
     ValueError
-        If the formula reads macro columns and no month of default is named.
+        If the formula reads macro columns and no month of default is named, or an offset is that of an outcome that
+        does not occur or not one number in each cell.
     """
     check_columns(frame, [names.duration, names.outcome, names.weights, names.entry, names.cluster])
-    covariates, macro_columns = read_variables(formula, frame, macro, names.duration)
-    path, default_month = _calendar(frame, macro, macro_columns, default_month_col)
-    rows, outcomes = _compress(frame, names, covariates, default_month)
+    texts = [] if offset is None else [offset] if isinstance(offset, str) else list(offset.values())
+    read = (formula, *map(offset_formula, texts))
+    covariates, macro_columns = read_variables(read, frame, macro, names.duration)
+    path, default_month = calendar(frame, macro, macro_columns, default_month_col)
+    rows, outcomes = compress_episodes(frame, names, covariates, default_month)
+    if not outcomes:
+        raise InsufficientDataError(
+            f"all {rows.weight.sum():,.0f} episodes are {names.censored}, so no hazard can be estimated; use a wider "
+            "segment or a longer observation window"
+        )
     cells = count_cells(rows)
+    patterns = frame.loc[:, list(covariates)].take(rows.representatives)
+    month = None if default_month is None else default_month[rows.representatives]
+    where = {"pattern": cells.pattern, "month": cells.month}
     design, matrix = learn_hazard_design(
-        formula,
-        frame.loc[:, list(covariates)].take(rows.representatives),
-        pattern=cells.pattern,
-        month=cells.month,
-        macro_columns=macro_columns,
-        path=path,
-        default_month=None if default_month is None else default_month[rows.representatives],
+        formula, patterns, **where, macro_columns=macro_columns, path=path, default_month=month
     )
+    known = NOTHING
+    if offset is not None:
+        expressions = [offset] * len(outcomes) if isinstance(offset, str) else _offset_by_outcome(offset, outcomes)
+        design, known = learn_offsets(
+            design, expressions, cell_frame(patterns, **where, path=path, default_month=month)
+        )
     _check_sufficient(outcomes, rows, cells, len(design.terms))
     scaling = scale_design("hazard", matrix, design.terms, cells.n_at_risk)
-    return Problem(outcomes, rows, cells, design, scaling, matrix @ scaling.map)
+    return Problem(outcomes, rows, cells, design, scaling, matrix @ scaling.map, known)
 
 
-def _calendar(
+def _offset_by_outcome(offset: Mapping[str, str], outcomes: list[str]) -> list[str | None]:
+    strangers = [str(outcome) for outcome in offset if outcome not in outcomes]
+    if strangers:
+        raise ValueError(f"offset names {', '.join(strangers)}; the outcomes are {', '.join(outcomes)}")
+    return [offset.get(outcome) for outcome in outcomes]
+
+
+def calendar(
     frame: pd.DataFrame, macro: pd.DataFrame | None, macro_columns: tuple[str, ...], default_month_col: str | None
 ) -> tuple[MacroPath | None, IntArray | None]:
     """Return the macro path and the month of default of each row, where the formula reads the path."""
@@ -108,9 +142,15 @@ def _calendar(
     return read_macro(macro, macro_columns), default_months(frame, default_month_col)
 
 
-def _compress(
-    frame: pd.DataFrame, names: ColumnNames, covariates: tuple[str, ...], default_month: IntArray | None
+def compress_episodes(
+    frame: pd.DataFrame,
+    names: ColumnNames,
+    covariates: tuple[str, ...],
+    default_month: IntArray | None,
+    *,
+    want_inverse: bool = False,
 ) -> tuple[MonthlyRows, list[str]]:
+    """Check the rows of a frame and collapse equal ones; return them with their outcomes."""
     outcomes, codes, faults = outcome_codes(frame, names.outcome, names.censored)
     encoded, covariate_faults = encode_covariates(frame, covariates)
     checked = check_rows(
@@ -122,11 +162,6 @@ def _compress(
         weights_col=names.weights,
         entry_col=names.entry,
     )
-    if not outcomes:
-        raise InsufficientDataError(
-            f"all {checked.weights.sum():,.0f} episodes are {names.censored}, so no hazard can be estimated; use a "
-            "wider segment or a longer observation window"
-        )
     rows = compress_months(
         covariates=encoded if default_month is None else [*encoded, encode(default_month.astype(float))],
         durations=checked.durations,
@@ -134,7 +169,7 @@ def _compress(
         outcomes=codes,
         weights=None if names.weights is None else checked.weights,
         n_outcomes=len(outcomes),
-        want_inverse=names.cluster is not None,
+        want_inverse=want_inverse or names.cluster is not None,
     )
     return rows, outcomes
 
@@ -155,7 +190,8 @@ def starting_values(problem: Problem) -> Array:
     cells, scaling = problem.cells, problem.scaling
     share = cells.n_events.sum(axis=0) / cells.n_at_risk.sum()
     constant = np.linalg.solve(scaling.map, scaling.constant)
-    return np.outer(np.log(share), constant)
+    known = (cells.n_at_risk @ np.broadcast_to(problem.offset, cells.n_events.shape)) / cells.n_at_risk.sum()
+    return np.outer(np.log(share) - known, constant)
 
 
 def check_separation(problem: Problem, maximum: Maximum) -> None:

@@ -205,7 +205,7 @@ def compress_rows(
     columns = [frame[name] for name in variables]
     n_rows = len(times.lower)
     if any(is_continuous(column) for column in columns):
-        return _uncompressed(times, want_inverse=want_inverse)
+        return uncompressed(times, want_inverse=want_inverse)
     covariates = combine([encode(column) for column in columns], n_rows)
     marks = [times.lower, *(mark for mark in (times.entry, times.background) if mark is not None)]
     if times.form == "interval":
@@ -218,10 +218,11 @@ def compress_rows(
     if times.form == "exact":
         codes.append(Codes(np.isfinite(times.upper).astype(np.int64), 2))
     distinct = tally(combine([covariates, *codes], n_rows), times.weights, want_inverse=want_inverse)
-    _, first, pattern = np.unique(covariates.codes[distinct.first], return_index=True, return_inverse=True)
-    if n_rows > _FEW_ROWS and len(first) > _TOO_MANY_PATTERNS * n_rows:
-        return _uncompressed(times, want_inverse=want_inverse)
-    return _rows(times, distinct.first, distinct.weight, pattern, distinct.first[first], distinct.inverse)
+    patterns = tally(Codes(covariates.codes[distinct.first], covariates.size), None, want_inverse=True)
+    if n_rows > _FEW_ROWS and len(patterns.first) > _TOO_MANY_PATTERNS * n_rows:
+        return uncompressed(times, want_inverse=want_inverse)
+    representatives = distinct.first[patterns.first]
+    return _rows(times, distinct.first, distinct.weight, patterns.inverse, representatives, distinct.inverse)
 
 
 def _weights(times: EventTimes) -> Array:
@@ -250,10 +251,25 @@ def _rows(
     )
 
 
-def _uncompressed(times: EventTimes, *, want_inverse: bool) -> EpisodeRows:
-    """Keep every row, exact events first, then intervals, then the event-free, so that kernels read them in runs."""
-    kind = np.where(np.isinf(times.upper), 2, np.where(times.upper > times.lower, 1, 0))
-    order = np.argsort(kind, kind="stable")
+def uncompressed(times: EventTimes, *, within: Codes | None = None, want_inverse: bool = False) -> EpisodeRows:
+    """Keep every row, exact events first, then intervals, then the event-free, so that kernels read them in runs.
+
+    Parameters
+    ----------
+    times : EventTimes
+    within : Codes or None
+        By which rows are sorted further.
+    want_inverse : bool
+        Whether to say where each row went.
+    """
+    key: IntArray = np.where(np.isinf(times.upper), 2, np.where(times.upper > times.lower, 1, 0))
+    size = 3
+    if within is not None:
+        key *= within.size
+        key += within.codes
+        size *= within.size
+    # Few keys are sorted several times as fast in two bytes.
+    order = np.argsort(key.astype(np.uint16) if size < 2**16 else key, kind="stable")
     inverse = None
     if want_inverse:
         inverse = np.empty(len(order), dtype=np.int64)

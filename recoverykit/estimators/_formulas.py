@@ -97,8 +97,8 @@ def is_stateful(text: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether a formula reads its columns as they are, without calling any function."""
-    return "(" not in text
+    """Tell whether a formula reads its columns as they are, without calling any function or Python expression."""
+    return not set(text) & set("({[")
 
 
 def learn_design(text: str, frame: pd.DataFrame) -> tuple[Design, Array]:
@@ -164,9 +164,6 @@ def design_matrix(design: Design, frame: pd.DataFrame, positions: IntArray | Non
 def learn_plain_design(text: str, frame: pd.DataFrame, cells: Tally, positions: IntArray) -> tuple[Design, Array]:
     """Learn a formula without functions, and build its matrix on many rows from few.
 
-    Each column of such a design is the product of an indicator of categories and of numbers. The indicators are
-    materialised once per combination of categories, with every number set to 1, and multiplied by the numbers after.
-
     Parameters
     ----------
     text : str
@@ -183,20 +180,50 @@ def learn_plain_design(text: str, frame: pd.DataFrame, cells: Tally, positions: 
     design : Design
     matrix : ndarray of shape (n, n_terms)
     """
-    numbers = [name for name in parse_formula("a", text) if is_number(frame[name])]
-    taught = frame.take(cells.first).assign(**dict.fromkeys(numbers, 1.0))
-    design, indicators = learn_design(text, taught)
-    columns = {name: frame[name].to_numpy(dtype=float) for name in numbers}
+    design, indicators, products = learn_indicators(text, frame, cells.first)
+    columns = {name: frame[name].to_numpy(dtype=float) for name in {name for product in products for name in product}}
+    multiplied = [(k, name) for k, product in enumerate(products) for name in product]
     matrix = np.empty((len(positions), len(design.terms)))
     for begin in range(0, len(positions), _BLOCK_ROWS):
         taken = positions[begin : begin + _BLOCK_ROWS]
         block = indicators.take(cells.places[taken], axis=0)
-        for term, where in design.spec.term_slices.items():
-            for factor in term.factors:
-                if factor.expr in columns:
-                    block[:, where] *= columns[factor.expr][taken, None]
+        for k, name in multiplied:
+            block[:, k] *= columns[name][taken]
         matrix[begin : begin + len(taken)] = block
     return design, matrix
+
+
+def learn_indicators(text: str, frame: pd.DataFrame, rows: IntArray) -> tuple[Design, Array, list[tuple[str, ...]]]:
+    """Learn a formula without functions from one row of each combination of categories.
+
+    Each column of such a design is the product of an indicator of categories and of numbers. The indicators are
+    materialised with every number set to 1, and are to be multiplied by the numbers after.
+
+    Parameters
+    ----------
+    text : str
+        A formula for which ``is_plain`` holds.
+    frame : DataFrame
+        Holds the variables, without missing values.
+    rows : ndarray of int of shape (n_cells,)
+        A row of each combination of the categorical columns.
+
+    Returns
+    -------
+    design : Design
+    indicators : ndarray of shape (n_cells, n_terms)
+    numbers : list of tuple of str
+        For each column the numbers by which it is multiplied, a number twice for its square.
+    """
+    held = frame.loc[:, list(parse_formula("a", text))]
+    is_numeric = {name: is_number(held[name]) for name in held.columns}
+    taught = held.take(rows).assign(**{name: 1.0 for name, numeric in is_numeric.items() if numeric})
+    design, indicators = learn_design(text, taught)
+    numbers: list[tuple[str, ...]] = [()] * len(design.terms)
+    for term, where in design.spec.term_slices.items():
+        factors = tuple(sorted(factor.expr for factor in term.factors if is_numeric.get(factor.expr, False)))
+        numbers[where] = [factors] * len(numbers[where])
+    return design, indicators, numbers
 
 
 def is_number(column: pd.Series) -> bool:
@@ -270,7 +297,8 @@ def _columns_read(factor: Factor) -> set[str]:
 def _without_unused_levels(frame: pd.DataFrame) -> pd.DataFrame:
     """Drop categories that do not occur: each would be a column of zeros."""
     categorical = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
-    return frame.assign(**{name: frame[name].cat.remove_unused_categories() for name in categorical})
+    unused = [name for name in categorical if frame[name].nunique() < len(frame[name].cat.categories)]
+    return frame.assign(**{name: frame[name].cat.remove_unused_categories() for name in unused})
 
 
 def _levels(spec: ModelSpec, frame: pd.DataFrame) -> dict[str, tuple[object, ...]]:

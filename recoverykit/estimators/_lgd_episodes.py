@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from recoverykit.errors import ContractError, Violation
-from recoverykit.estimators._rows import Array, BoolArray, broken, check_columns
+from recoverykit.estimators._rows import Array, BoolArray, IntArray, broken, check_columns
 from recoverykit.estimators.recovery_curve import RemainingRecovery
 from recoverykit.vocabulary import Outcome
 
@@ -119,19 +120,22 @@ def age_in_months(frame: pd.DataFrame, reporting_date: pd.Timestamp | str | None
     if reporting_date is None:
         return months
     today = pd.Timestamp(reporting_date)
-    ages = months.copy()
-    for month in np.unique(months):
-        rows = months == month
-        start = _months_later(frame["default_date"][rows], int(month))
-        end = _months_later(frame["default_date"][rows], int(month) + 1)
-        ages[rows] += np.clip(((today - start) / (end - start)).to_numpy(dtype=float), 0.0, 1.0)
-    return np.where(frame["outcome"] == Outcome.OPEN, ages, months)
+    completed = months.astype(np.int64)
+    days = frame["default_date"].to_numpy(dtype="datetime64[D]")
+    start, end = _months_later(days, completed), _months_later(days, completed + 1)
+    part = np.clip((np.datetime64(today, "D") - start) / (end - start), 0.0, 1.0)
+    return np.where(frame["outcome"] == Outcome.OPEN, months + part, months)
 
 
-def _months_later(dates: pd.Series, months: int) -> pd.Series:
-    """Return the same day some months later; the end of a month stays an end of a month."""
-    later = dates + pd.DateOffset(months=months)
-    return later.where(~dates.dt.is_month_end, later + pd.offsets.MonthEnd(0))
+def _months_later(days: NDArray[np.datetime64], months: IntArray) -> NDArray[np.datetime64]:
+    """Return the same day some months later, or that month's last; the end of a month stays an end of a month."""
+    month = days.astype("datetime64[M]")
+    one = np.timedelta64(1, "D")
+    first = (month + months).astype("datetime64[D]")
+    last = (month + months + 1).astype("datetime64[D]") - one
+    was_last = days == (month + 1).astype("datetime64[D]") - one
+    same = first + (days - month.astype("datetime64[D]"))
+    return np.where(was_last, last, np.minimum(same, last))
 
 
 def _flags(lines: pd.DataFrame, column: str, default: BoolArray) -> BoolArray:

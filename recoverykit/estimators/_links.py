@@ -30,7 +30,14 @@ class LinkTerms:
 
     def take(self, index: NDArray[np.intp]) -> "LinkTerms":
         """Return the terms at the given positions, repeats allowed."""
-        return LinkTerms(*(getattr(self, name).take(index) for name in self.__slots__))
+        return LinkTerms(
+            self.log_p.take(index),
+            self.log_p_first.take(index),
+            self.log_p_second.take(index),
+            self.log_q.take(index),
+            self.log_q_first.take(index),
+            self.log_q_second.take(index),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._mixture_data import Problem
+from recoverykit.estimators._mixture_kernels import LARGEST_SHAPE
+from recoverykit.estimators.distributions import Shape
 
 Array = NDArray[np.float64]
 
@@ -16,6 +18,18 @@ _NAMED = 1e-2
 _EVERYONE = 0.999
 #: Sigmas that run to 0 stop being seen about here, where whole intervals lie in the tails.
 _SMALL_SIGMA = 0.3
+#: From this share of its limit a shape is at the limit.
+_AT_LIMIT = 0.99
+
+
+def shape_limit(problem: Problem, theta: Array) -> str | None:
+    """Say that the shape Q has run to the limit of what is climbed; None where it has not, or there is none."""
+    if problem.data.distribution.shape is not Shape.FREE or abs(theta[-1]) < _AT_LIMIT * LARGEST_SHAPE:
+        return None
+    return (
+        f"the shape Q is at its limit of {np.copysign(LARGEST_SHAPE, theta[-1]):g}: no generalised gamma distribution "
+        "bends as these times do, and the other standard errors are those at this Q; try another distribution"
+    )
 
 
 def describe_boundary(problem: Problem, theta: Array, flat: Array) -> str:

@@ -4,16 +4,20 @@ Time is measured from its median on the log scale, and coefficients in units of 
 optimiser never sees whether a bank counts in days or in years. Private to the mixture models.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recoverykit.errors import InsufficientDataError
+from recoverykit.estimators._cell_designs import CellDesign, DesignMatrix
 from recoverykit.estimators._event_times import EpisodeRows
 from recoverykit.estimators._links import Link
-from recoverykit.estimators._mixture_kernels import Kind, MixtureData, TermGroup, cut_blocks
+from recoverykit.estimators._mixture_batches import cut_batches
+from recoverykit.estimators._mixture_kernels import Kind, MixtureData, TermGroup
 from recoverykit.estimators._mixture_terms import MIXTURE, Family
+from recoverykit.estimators._products import cross
 from recoverykit.estimators.distributions import StandardDistribution
 
 Array = NDArray[np.float64]
@@ -25,6 +29,8 @@ _NARROW = 1e-6
 #: A column of which those before it leave less than this share of variance repeats them; how much of it names it.
 _COLLINEAR, _NAMED = 1e-10, 0.1
 _BLOCK_ROWS = 8_192
+#: The unit of time is the median of at most this many event times.
+_TIMED_EVENTS = 20_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,8 +86,8 @@ class Problem:
 
 def mixture_data(
     rows: EpisodeRows,
-    incidence: Array,
-    latency: Array,
+    incidence: DesignMatrix,
+    latency: DesignMatrix,
     distribution: StandardDistribution,
     link: Link,
     shift: float,
@@ -93,7 +99,7 @@ def mixture_data(
     ----------
     rows : EpisodeRows
         Compressed rows.
-    incidence, latency : ndarray of shape (n_patterns, n_terms)
+    incidence, latency : ndarray or CellDesign of shape (n_patterns, n_terms)
         Designs; one row per pattern, or per row where the rows are not compressed.
     distribution, link
         Of the model.
@@ -101,8 +107,8 @@ def mixture_data(
         Log of the unit of time in which the likelihood is climbed.
     """
     groups, constant = term_groups(rows, shift)
-    blocks = cut_blocks(groups, incidence, latency)
-    return MixtureData(incidence, latency, groups, blocks, len(rows.lower), constant, distribution, link, family)
+    batches = cut_batches(groups, incidence, latency)
+    return MixtureData(incidence, latency, groups, batches, len(rows.lower), constant, distribution, link, family)
 
 
 def term_groups(rows: EpisodeRows, shift: float) -> tuple[tuple[TermGroup, ...], float]:
@@ -121,42 +127,48 @@ def term_groups(rows: EpisodeRows, shift: float) -> tuple[tuple[TermGroup, ...],
     constant : float
         What the log-likelihood holds beside the terms, in the unit of time of the data.
     """
-    with np.errstate(divide="ignore"):
-        log_lower, log_upper, log_entry = np.log(rows.lower), np.log(rows.upper), np.log(rows.entry)
-    width = log_upper - log_lower
-    is_density = rows.is_event & (width < _NARROW)
-    is_interval = rows.is_event & ~is_density
-    counts = ~rows.is_event & (rows.lower > rows.entry)  # event-free at entry and no longer: no information
-    middle = np.where(is_density, 0.5 * (log_lower + np.minimum(log_upper, 1e300)), log_lower)
-    # An exact event has density f(t) = f(log t) / t; a narrow interval has probability f(log t) times its log width.
-    narrow = is_density & (width > 0)
-    constant = float(rows.weight[narrow] @ np.log(width[narrow])) if narrow.any() else 0.0
-    exact = is_density & ~narrow
-    constant -= float(rows.weight[exact] @ log_lower[exact])
-    entered = (rows.entry > 0) & (rows.is_event | counts)
+    is_density = rows.is_event
+    is_interval = np.zeros(len(is_density), dtype=bool)
+    if (rows.upper[is_density] > rows.lower[is_density]).any():
+        with np.errstate(divide="ignore"):
+            wide = np.log(rows.upper) - np.log(rows.lower) >= _NARROW
+        is_interval, is_density = is_density & wide, is_density & ~wide
+    is_free = np.isinf(rows.upper)
+    counts = is_free & (rows.lower > rows.entry)  # event-free at entry and no longer: no information
+    entered = (rows.entry > 0) & (~is_free | counts)
     specification = [
-        (Kind.DENSITY, 1.0, is_density, middle, log_upper),
-        (Kind.INTERVAL, 1.0, is_interval, log_lower, log_upper),
-        (Kind.SURVIVAL, 1.0, counts, log_lower, log_upper),
-        (Kind.SURVIVAL, -1.0, entered, log_entry, log_upper),
+        (Kind.DENSITY, 1.0, is_density, rows.lower, rows.upper),
+        (Kind.INTERVAL, 1.0, is_interval, rows.lower, rows.upper),
+        (Kind.SURVIVAL, 1.0, counts, rows.lower, None),
+        (Kind.SURVIVAL, -1.0, entered, rows.entry, None),
     ]
     groups = tuple(
-        _group(rows, kind, sign, chosen, lower - shift, upper - shift, _log_background(rows, kind, middle))
+        _group(rows, kind, sign, chosen, lower, upper, shift)
         for kind, sign, chosen, lower, upper in specification
         if chosen.any()
     )
-    return groups, constant
+    return groups, _constant(rows, is_density)
 
 
-def _log_background(rows: EpisodeRows, kind: Kind, middle: Array) -> Array | None:
+def _constant(rows: EpisodeRows, is_density: BoolArray) -> float:
+    """Return what does not depend on parameters: f(t) = f(log t) / t at an exact event, f(log t) dlog t if narrow."""
+    lower, upper, weight = rows.lower[is_density], rows.upper[is_density], rows.weight[is_density]
+    narrow = upper > lower
+    each = -np.log(lower)
+    if narrow.any():
+        each[narrow] = np.log(np.log(upper[narrow]) - np.log(lower[narrow]))
+    return float(weight @ each)
+
+
+def _log_background(rows: EpisodeRows, kind: Kind, row: IntArray, log_time: Array) -> Array | None:
     """Return what the background hazard adds to an event: its density of log time, or its chance in the interval."""
     if rows.background is None or kind is Kind.SURVIVAL:
         return None
+    known = rows.background[row]
     with np.errstate(divide="ignore"):
         if kind is Kind.DENSITY:
-            return np.log(rows.background) + middle
-        width = np.where(rows.is_event, rows.upper, rows.lower) - rows.lower
-        return np.log(-np.expm1(-rows.background * width))
+            return np.asarray(np.log(known) + log_time, dtype=float)
+        return np.asarray(np.log(-np.expm1(-known * (rows.upper[row] - rows.lower[row]))), dtype=float)
 
 
 def _group(
@@ -165,39 +177,49 @@ def _group(
     sign: float,
     chosen: BoolArray,
     lower: Array,
-    upper: Array,
-    log_background: Array | None,
+    upper: Array | None,
+    shift: float,
 ) -> TermGroup:
     row = np.flatnonzero(chosen)
     pattern, start = None, 0
     if rows.pattern is not None:
-        row = row[np.argsort(rows.pattern[row], kind="stable")]
         pattern = rows.pattern[row]
+        if (pattern[1:] < pattern[:-1]).any():  # compressed rows come sorted
+            row = row[np.argsort(pattern, kind="stable")]
+            pattern = rows.pattern[row]
     elif row[-1] - row[0] == len(row) - 1:
         start = int(row[0])
     else:
         pattern = row
-    known = None if log_background is None else log_background[row]
-    return TermGroup(kind, sign, row, pattern, start, lower[row], upper[row], sign * rows.weight[row], known)
+    with np.errstate(divide="ignore"):
+        log_lower = np.log(lower[row])
+        log_upper = log_lower if upper is None else np.log(upper[row])
+    if kind is Kind.DENSITY and log_upper is not log_lower:
+        log_lower = 0.5 * (log_lower + log_upper)  # the middle of a narrow interval
+    known = _log_background(rows, kind, row, log_lower)
+    log_lower -= shift
+    log_upper = log_lower if log_upper is log_lower or kind is Kind.DENSITY else log_upper - shift
+    return TermGroup(kind, sign, row, pattern, start, log_lower, log_upper, sign * rows.weight[row], known)
 
 
 def log_time_unit(rows: EpisodeRows) -> float:
-    """Return the log of the median event time, from which log time is measured while climbing."""
-    event = rows.is_event
+    """Return the log of about the median event time, from which log time is measured while climbing."""
+    event = np.flatnonzero(rows.is_event)
+    event = event[:: -(-len(event) // _TIMED_EVENTS)]  # an even sample is near enough for a unit
     times = 0.5 * (rows.lower[event] + rows.upper[event])
     order = np.argsort(times)
     share = np.cumsum(rows.weight[event][order])
     return float(np.log(times[order][np.searchsorted(share, 0.5 * share[-1])]))
 
 
-def scale_design(part: str, design: Array, terms: tuple[str, ...], weight: Array) -> Scaling:
+def scale_design(part: str, design: DesignMatrix, terms: tuple[str, ...], weight: Array) -> Scaling:
     """Find the scaling of a design, and refuse columns that repeat each other.
 
     Parameters
     ----------
     part : str
         Named in messages.
-    design : ndarray of shape (n_patterns, n_terms)
+    design : ndarray or CellDesign of shape (n_patterns, n_terms)
     terms : tuple of str
         Names of the columns.
     weight : ndarray of shape (n_patterns,)
@@ -208,13 +230,8 @@ def scale_design(part: str, design: Array, terms: tuple[str, ...], weight: Array
     InsufficientDataError
         If columns are linearly dependent, naming them.
     """
-    gram = np.zeros((design.shape[1], design.shape[1]))
-    totals = np.zeros(design.shape[1])
-    for begin in range(0, len(design), _BLOCK_ROWS):
-        block, share = design[begin : begin + _BLOCK_ROWS], weight[begin : begin + _BLOCK_ROWS, None]
-        weighted = share * block
-        gram += block.T @ weighted
-        totals += weighted.sum(axis=0)
+    totals = np.asarray(weight @ design, dtype=float)
+    gram = design.gram(weight) if isinstance(design, CellDesign) else _gram(design, weight)
     total = float(weight.sum())
     size = np.sqrt(np.maximum(np.diag(gram) / total, 0.0))
     empty = [term for term, s in zip(terms, size, strict=True) if s == 0]
@@ -225,6 +242,14 @@ def scale_design(part: str, design: Array, terms: tuple[str, ...], weight: Array
     constant = np.linalg.solve(scaled, totals / total / size) / size
     residual = 1.0 - float(constant @ totals) / total
     return Scaling(np.linalg.inv(upper) / size[:, None], constant, abs(residual) < 1e-10)
+
+
+def _gram(design: Array, weight: Array) -> Array:
+    gram = np.zeros((design.shape[1], design.shape[1]))
+    for begin in range(0, len(design), _BLOCK_ROWS):
+        cut = slice(begin, begin + _BLOCK_ROWS)
+        gram += cross(design[cut], weight[cut], design[cut])
+    return gram
 
 
 def _factor(part: str, scaled: Array, terms: tuple[str, ...]) -> Array:
@@ -245,14 +270,14 @@ def _factor(part: str, scaled: Array, terms: tuple[str, ...]) -> Array:
 
 
 def check_events(
-    rows: EpisodeRows, designs: dict[str, tuple[Array, tuple[str, ...]]], n_params: int, *, has_scale: bool
+    rows: EpisodeRows, designs: Mapping[str, tuple[DesignMatrix, tuple[str, ...]]], n_params: int, *, has_scale: bool
 ) -> None:
     """Refuse data from which the model cannot be estimated whatever the optimiser does.
 
     Parameters
     ----------
     rows : EpisodeRows
-    designs : dict of part to (matrix, terms)
+    designs : mapping of part to (matrix, terms)
     n_params : int
         Number of parameters of the model.
     has_scale : bool
@@ -286,12 +311,19 @@ def check_events(
     if rows.pattern is not None:
         event_weight = np.bincount(rows.pattern, weights=event_weight, minlength=len(rows.representatives))
     for part, (matrix, terms) in designs.items():
-        seen = np.zeros(len(terms))
-        for begin in range(0, len(matrix), _BLOCK_ROWS):
-            seen += event_weight[begin : begin + _BLOCK_ROWS] @ (matrix[begin : begin + _BLOCK_ROWS] != 0)
+        seen = matrix.occurs(event_weight) if isinstance(matrix, CellDesign) else _occurs(matrix, event_weight)
         barren = [term for term, count in zip(terms, seen, strict=True) if count == 0]
         if barren:
             raise InsufficientDataError(
                 f"{part}: no episode with {', '.join(barren)} has the event, so its effect has no finite estimate "
                 "(separation); merge the level with another or leave the covariate out"
             )
+
+
+def _occurs(matrix: Array, weight: Array) -> Array:
+    """Return the weight of the rows in which each column is not 0."""
+    seen = np.zeros(matrix.shape[1])
+    for begin in range(0, len(matrix), _BLOCK_ROWS):
+        cut = slice(begin, begin + _BLOCK_ROWS)
+        seen += weight[cut] @ (matrix[cut] != 0)
+    return seen

@@ -12,21 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoverykit.errors import ConvergenceError
-from recoverykit.estimators._mixture_boundary import describe_boundary
+from recoverykit.estimators._maximum import scaled_objective, worth_finishing
+from recoverykit.estimators._mixture_boundary import describe_boundary, shape_limit
 from recoverykit.estimators._mixture_data import Problem
-from recoverykit.estimators._mixture_kernels import Evaluation, MixtureData, cut_blocks, evaluate
+from recoverykit.estimators._mixture_kernels import Evaluation, MixtureData, evaluate
 from recoverykit.estimators._mixture_starts import starting_points
 from recoverykit.estimators._mixture_terms import MIXTURE
+from recoverykit.estimators._mixture_thinning import thinned
 from recoverykit.estimators._optimise import AGREEMENT, Climb, climb, climb_all
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-#: Starts are explored on at most this many terms; the best are then climbed to the end on all of them.
-_EXPLORED_TERMS = 20_000
+#: Starts are explored roughly, on fewer terms; the best are then climbed to the end on all of them.
 _EXPLORE_TOLERANCE = 1e-4
 _EXPLORE_ITERATIONS, _ITERATIONS = 40, 200
-_N_POLISHED = 3
 _POLISH_RADIUS = 0.5
 _STRIDE, _LONG_STRIDE = 8.0, 1e12
 #: A climb at never-shares below this that gains less than that in all its steps stands on the boundary in effect.
@@ -55,7 +55,8 @@ class Estimate:
     boundary : str or None
         What is not identified, in words.
     n_starts, n_agreed, n_iterations : int
-        Starts tried, starts that found this maximum, Newton steps from the best.
+        Starts tried; starts that found this maximum, or came as near to it as the truth is on average and were not
+        climbed further; Newton steps from the best.
     """
 
     theta: Array
@@ -86,16 +87,16 @@ def estimate(problem: Problem, *, progress: bool) -> Estimate:
     """
     scaling, unscaling = problem.map, np.linalg.inv(problem.map)
     starts = [unscaling @ start for start in starting_points(problem)]
-    thinned = _thinned(problem.data)
+    fewer = thinned(problem.data)
     explored = climb_all(
-        _objective(thinned, scaling),
+        _objective(fewer, scaling),
         starts,
         tolerance=_EXPLORE_TOLERANCE,
         max_iterations=_EXPLORE_ITERATIONS,
         progress=progress,
         largest_radius=_radius(problem),
     )
-    finished = _finish(problem, scaling, starts, explored, same_data=thinned is problem.data)
+    finished = _finish(problem, scaling, starts, explored, same_data=fewer is problem.data)
     reached = [pair for pair in finished if pair[0].converged] or _on_endless_ridge(problem, scaling, finished)
     if not reached:
         raise _not_converged(problem, explored)
@@ -110,7 +111,7 @@ def _finish(
     """Climb to the end from the hills worth it; with each, the height at which the search had found it."""
     objective = _objective(problem.data, scaling)
     finished = []
-    for c in _candidates(explored, same_data=same_data):
+    for c in worth_finishing(explored, same_data=same_data):
         start, at = (c.position, c.at) if same_data else (c.position, None)
         predictor = problem.data.incidence @ (scaling @ start)[: problem.data.incidence.shape[1]]
         if not same_data and np.abs(predictor).max() > _FAR_OUT:
@@ -155,71 +156,28 @@ def _on_endless_ridge(
 
 def _objective(data: MixtureData, scaling: Array) -> Callable[[Array], Evaluation]:
     """Return the log-likelihood as a function of the scaled parameters."""
-
-    def scaled(z: Array) -> Evaluation:
-        at = evaluate(scaling @ z, data)
-        return Evaluation(at.value, scaling.T @ at.gradient, scaling.T @ at.hessian @ scaling)
-
-    return scaled
-
-
-def _thinned(data: MixtureData) -> MixtureData:
-    """Keep every k-th term of each group, with its weight raised, where there are too many to explore on."""
-    step = -(-sum(len(group.weight) for group in data.groups) // _EXPLORED_TERMS)
-    if step == 1:
-        return data
-    kept = [np.arange(0, len(group.weight), step) for group in data.groups]
-    places = [
-        group.start + taken if group.pattern is None else group.pattern[taken]
-        for group, taken in zip(data.groups, kept, strict=True)
-    ]
-    used = np.unique(np.concatenate(places))
-    groups = []
-    for group, taken, place in zip(data.groups, kept, places, strict=True):
-        factor = group.weight.sum() / group.weight[taken].sum()
-        thin = replace(
-            group,
-            row=group.row[taken],
-            pattern=np.searchsorted(used, place),
-            start=0,
-            log_lower=group.log_lower[taken],
-            log_upper=group.log_upper[taken],
-            log_background=None if group.log_background is None else group.log_background[taken],
-            weight=factor * group.weight[taken],
-        )
-        groups.append(thin)
-    incidence = data.incidence[used]
-    latency = incidence if data.latency is data.incidence else data.latency[used]
-    blocks = cut_blocks(tuple(groups), incidence, latency)
-    return replace(data, incidence=incidence, latency=latency, groups=tuple(groups), blocks=blocks)
-
-
-def _candidates(explored: list[Climb], *, same_data: bool) -> list[Climb]:
-    """Choose the climbs worth finishing: the best, others that were still moving, and all hills of a thinned search."""
-    best, chosen = explored[0], [explored[0]]
-    for one in explored[1:]:
-        is_new = all(abs(one.at.value - c.at.value) > AGREEMENT for c in chosen)
-        if np.isfinite(one.at.value) and is_new and (not same_data or not one.converged or not best.converged):
-            chosen.append(one)
-    return chosen[:_N_POLISHED]
+    return scaled_objective(lambda theta: evaluate(theta, data), scaling)
 
 
 def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n_agreed: int) -> Estimate:
     """Invert the information where there is any, and put the rest in words."""
-    information, vectors = np.linalg.eigh(-best.at.hessian)
+    climbed = scaling @ best.position
+    limit = shape_limit(problem, climbed)
+    n_free = len(climbed) - (limit is not None)  # the shape is the last parameter; at its limit it counts as fixed
+    information, vectors = np.linalg.eigh(-best.at.hessian[:n_free, :n_free])
     mean_weight = float(problem.rows.weight.sum()) / problem.rows.n_input_rows
     known = information >= _LEAST_INFORMATION * min(1.0, mean_weight)
     known[0] &= best.converged  # the way along which a climb crept on is not known either
-    basis = scaling @ vectors[:, known]
+    basis = scaling[:, :n_free] @ vectors[:, known]
     covariance = (basis / information[known]) @ basis.T
-    climbed = scaling @ best.position
-    boundary, identified = None, np.ones(len(climbed), dtype=bool)
+    texts, identified = [] if limit is None else [limit], np.ones(len(climbed), dtype=bool)
     if not known.all():
-        flat = vectors[:, ~known]
-        boundary = describe_boundary(problem, climbed, flat)
+        flat = np.vstack([vectors[:, ~known], np.zeros((len(climbed) - n_free, int((~known).sum())))])
+        texts.append(describe_boundary(problem, climbed, flat))
         moved = np.abs(scaling @ flat).max(axis=1)
         unit = np.linalg.norm(scaling, axis=1)
         identified = moved < _TOUCHED * unit
+    identified[n_free:] = False
     theta = climbed.copy()
     n_incidence, n_latency = len(problem.incidence.map), len(problem.latency.map)
     theta[n_incidence : n_incidence + n_latency] += problem.shift * problem.latency.constant
@@ -228,7 +186,7 @@ def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n
         loglik=best.at.value,
         covariance=covariance,
         identified=identified,
-        boundary=boundary,
+        boundary="; ".join(texts) or None,
         n_starts=n_starts,
         n_agreed=n_agreed,
         n_iterations=best.n_iterations,

@@ -3,33 +3,26 @@
 Private to the cure models, which differ in their family, in the links they offer and in nothing else.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from recoverykit.errors import ContractError
-from recoverykit.estimators._compression import combine, encode, tally
-from recoverykit.estimators._event_times import EpisodeRows, EventTimes, compress_rows, read_event_times
-from recoverykit.estimators._formulas import (
-    Design,
-    check_variables,
-    design_matrix,
-    is_number,
-    is_plain,
-    is_stateful,
-    learn_design,
-    learn_plain_design,
-    parse_formula,
-)
+from recoverykit.estimators._cell_designs import DesignMatrix
+from recoverykit.estimators._distinct_rows import distinct_rows
+from recoverykit.estimators._episode_designs import cell_episodes, design_episodes
+from recoverykit.estimators._event_times import EpisodeRows, EventTimes, read_event_times
+from recoverykit.estimators._fit_tables import ShareInterval
+from recoverykit.estimators._formulas import Design, is_stateful, parse_formula
 from recoverykit.estimators._mixture_data import Problem, check_events, log_time_unit, mixture_data, scale_design
 from recoverykit.estimators._mixture_estimation import Estimate, estimate
-from recoverykit.estimators._mixture_prediction import Predictor, mean_never
+from recoverykit.estimators._mixture_prediction import mean_never
 from recoverykit.estimators._mixture_sandwich import cluster_index, sandwich
-from recoverykit.estimators._mixture_tables import ShareInterval
 from recoverykit.estimators._mixture_terms import Family
 from recoverykit.estimators._rows import check_choice, check_level
 from recoverykit.estimators.distributions import LATENCY_DISTRIBUTIONS, standard_distribution
@@ -82,9 +75,12 @@ def fit_cure(
         As in ``MixtureCureModel.fit``, with its errors.
     """
     check_level(level)
-    times = read_event_times(frame, **columns)
-    clusters = None if cluster_col is None else cluster_index(frame, cluster_col, times.weights)
-    designs, problem = _prepare(choices, frame, times, want_inverse=clusters is not None)
+    episodes = _few_episodes(choices, frame, columns) if cluster_col is None else None
+    if episodes is None:
+        episodes = _read(choices, frame, columns, want_inverse=cluster_col is not None)
+    clusters = None if cluster_col is None else cluster_index(frame, cluster_col, episodes.times.weights)
+    designs = (episodes.designs[0][0], episodes.designs[1][0])
+    problem = _problem(choices, replace(episodes.rows, n_input_rows=len(frame)), episodes.designs)
     found = estimate(problem, progress=progress)
     covariance = found.covariance
     if clusters is not None:
@@ -99,7 +95,7 @@ def fit_cure(
         **_estimates(problem, found, covariance),
         loglik=found.loglik,
         **_counts(problem),
-        form=times.form,
+        form=episodes.times.form,
         n_clusters=None if clusters is None else clusters.n_clusters,
         boundary=found.boundary,
         n_starts=found.n_starts,
@@ -114,49 +110,69 @@ def fit_cure(
     )
 
 
-def _prepare(
-    choices: Choices, frame: pd.DataFrame, times: EventTimes, *, want_inverse: bool
-) -> tuple[tuple[Design, Design], Problem]:
-    """Compress the rows, build the designs on them and refuse what cannot be fitted."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Episodes:
+    """What is read from a frame: checked times, compressed rows, and the designs of incidence and latency."""
+
+    times: EventTimes
+    rows: EpisodeRows
+    designs: Sequence[tuple[Design, DesignMatrix]]
+
+
+def _read(choices: Choices, frame: pd.DataFrame, columns: Mapping[str, str | None], *, want_inverse: bool) -> _Episodes:
+    times = read_event_times(frame, **columns)
     formulas = (choices.incidence, choices.latency)
-    variables = tuple(sorted({name for text in formulas for name in parse_formula("a", text)}))
-    faults = check_variables(frame, variables)
-    if faults:
-        raise ContractError(faults)
-    rows = compress_rows(times, frame, variables, want_inverse=want_inverse)
-    incidence, incidence_matrix = _design(choices.incidence, frame, rows)
-    latency, latency_matrix = incidence, incidence_matrix
-    if choices.latency != choices.incidence:
-        latency, latency_matrix = _design(choices.latency, frame, rows)
+    found = None if want_inverse else cell_episodes(formulas, frame, times)
+    if found is not None:
+        return _Episodes(times, *found)
+    return _Episodes(times, *design_episodes(formulas, frame, times, want_inverse=want_inverse))
+
+
+def _few_episodes(choices: Choices, frame: pd.DataFrame, columns: Mapping[str, str | None]) -> _Episodes | None:
+    """Count rows that are alike before anything is read; None where that does not help, or what is read is wrong."""
+    formulas = (choices.incidence, choices.latency)
+    if any(is_stateful(text) for text in formulas):
+        return None
+    named = [name for role, name in columns.items() if name is not None and role != "weights_col"]
+    named += sorted({name for text in formulas for name in parse_formula("a", text)})
+    weights_col = columns["weights_col"]
+    needed = named if weights_col is None else [*named, weights_col]
+    if frame.empty or not named or not set(needed) <= set(frame.columns):
+        return None
+    counted = distinct_rows(frame, named, weights_col)
+    if counted is None:
+        return None
+    few, count_col = counted
+    try:
+        return _read(choices, few, {**columns, "weights_col": count_col}, want_inverse=False)
+    except ContractError:
+        return None  # the whole frame will say which of its rows are wrong, and how many
+
+
+def _problem(choices: Choices, rows: EpisodeRows, designs: Sequence[tuple[Design, DesignMatrix]]) -> Problem:
+    """Refuse what cannot be fitted, and arrange the rest for the likelihood."""
+    (incidence, incidence_matrix), (latency, latency_matrix) = designs
     distribution = standard_distribution(choices.distribution)
     parts = {"incidence": (incidence_matrix, incidence.terms), "latency": (latency_matrix, latency.terms)}
     names = [(part, term) for part, (_, terms) in parts.items() for term in terms]
     names += [("ancillary", term) for term in distribution.ancillary_terms]
     check_events(rows, parts, len(names), has_scale=distribution.has_scale)
     weight = rows.pattern_weight
-    scalings = [scale_design(part, matrix, terms, weight) for part, (matrix, terms) in parts.items()]
+    scalings = [scale_design("incidence", incidence_matrix, incidence.terms, weight)]
+    same = latency_matrix is incidence_matrix
+    scalings.append(scalings[0] if same else scale_design("latency", latency_matrix, latency.terms, weight))
     shift = log_time_unit(rows) if scalings[1].has_constant else 0.0
     link = choices.family.links[choices.link]
     data = mixture_data(rows, incidence_matrix, latency_matrix, distribution, link, shift, choices.family)
-    problem = Problem(data=data, incidence=scalings[0], latency=scalings[1], names=tuple(names), rows=rows, shift=shift)
-    return (incidence, latency), problem
-
-
-def _design(text: str, frame: pd.DataFrame, rows: EpisodeRows) -> tuple[Design, Array]:
-    """Learn a formula on as few rows as will do, and return its matrix on the representatives of the patterns."""
-    if is_stateful(text) or (rows.pattern is None and not is_plain(text)):
-        design, _ = learn_design(text, frame)
-        return design, design_matrix(design, frame, rows.representatives)
-    if rows.pattern is not None:
-        return learn_design(text, frame.take(rows.representatives))
-    names = [name for name in parse_formula("a", text) if not is_number(frame[name])]
-    cells = tally(combine([encode(frame[name]) for name in names], len(frame)), None, want_inverse=True)
-    return learn_plain_design(text, frame, cells, rows.representatives)
+    return Problem(data=data, incidence=scalings[0], latency=scalings[1], names=tuple(names), rows=rows, shift=shift)
 
 
 def _estimates(problem: Problem, found: Estimate, covariance: Array) -> dict[str, Any]:
     """Label estimates and covariance; what is not identified has no standard error."""
-    labels = pd.MultiIndex.from_tuples(problem.names, names=["part", "term"])
+    terms = list(dict.fromkeys(term for _, term in problem.names))
+    parts = ["incidence", "latency", "ancillary"]
+    codes = [[parts.index(part) for part, _ in problem.names], [terms.index(term) for _, term in problem.names]]
+    labels = pd.MultiIndex(levels=[parts, terms], codes=codes, names=["part", "term"])
     masked = np.where(np.outer(found.identified, found.identified), covariance, np.nan)
     return {
         "params": pd.Series(found.theta, index=labels, name="estimate"),
@@ -177,19 +193,10 @@ def _counts(problem: Problem) -> dict[str, Any]:
 
 def _never(problem: Problem, found: Estimate, covariance: Array, level: float) -> ShareInterval:
     """Average 1 - incidence over the episodes of the fit; without interval where the incidence is not identified."""
-    data = problem.data
-    predictor = Predictor(
-        theta=found.theta,
-        covariance=covariance,
-        incidence=data.incidence,
-        latency=data.latency,
-        distribution=data.distribution,
-        link=data.link,
-        level=level,
-        family=data.family,
-    )
-    band = mean_never(predictor, problem.rows.pattern_weight)
+    data, weight = problem.data, problem.rows.pattern_weight
     n_incidence = data.incidence.shape[1]
+    beta, block = found.theta[:n_incidence], covariance[:n_incidence, :n_incidence]
+    band = mean_never(data.incidence, beta, block, data.link, weight, float(ndtri(0.5 + 0.5 * level)))
     known = bool(found.identified[:n_incidence].all())
     lower, upper = (float(limit[0]) if known else float("nan") for limit in (band.lower, band.upper))
     return ShareInterval(float(band.value[0]), lower, upper, level)

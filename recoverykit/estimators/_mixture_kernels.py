@@ -20,7 +20,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from recoverykit.estimators._links import Link
+from recoverykit.estimators._cell_designs import CellDesign, DesignMatrix, DesignPart
+from recoverykit.estimators._links import Link, LinkTerms
+from recoverykit.estimators._mixture_moments import Moments
 from recoverykit.estimators._mixture_terms import (
     Family,
     RowTerms,
@@ -29,16 +31,14 @@ from recoverykit.estimators._mixture_terms import (
     log_sum,
     log_survival_terms,
 )
-from recoverykit.estimators._products import cross, times, weighted_sum
+from recoverykit.estimators._products import times
 from recoverykit.estimators.distributions import StandardDistribution
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Rows of a block with a design row each, and of one that shares few design rows: what fits the cache.
-_BLOCK_ROWS, _SHARED_BLOCK_ROWS = 4_096, 8_192
 #: Ancillary parameters beyond these are refused: nothing that is observed spreads so.
-_LARGEST_LOG_SIGMA, _LARGEST_SHAPE = 30.0, 30.0
+_LARGEST_LOG_SIGMA, LARGEST_SHAPE = 30.0, 30.0
 
 
 class Kind(Enum):
@@ -87,16 +87,18 @@ class TermGroup:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermBlock:
-    """A run of terms of one group with the rows of the designs that they need.
+    """A run of terms of one group, small enough for the cache.
 
     Attributes
     ----------
     kind, sign, row, log_lower, log_upper, weight, log_background
         As in ``TermGroup``.
-    incidence, latency : ndarray of shape (n_patterns, n_terms)
-        Rows of the designs: one per term, or one per pattern.
-    local, starts : ndarray of int or None
-        Where several terms share a pattern: pattern of each term, and first term of each pattern.
+    cells, starts : ndarray of int of shape (n_runs,)
+        Terms that share a design row follow each other: that row of the batch, and the first term of each run.
+    local : ndarray of int of shape (n,) or None
+        Design row of each term; None where term i has row i.
+    numbers : ndarray of shape (n_numbers, n) or None
+        Where design rows are those of cells: the numbers by which their columns are multiplied, first the constant 1.
     """
 
     kind: Kind
@@ -105,11 +107,31 @@ class TermBlock:
     log_lower: Array
     log_upper: Array
     weight: Array
-    incidence: Array
-    latency: Array
-    local: IntArray | None
-    starts: IntArray | None
     log_background: Array | None
+    cells: IntArray
+    starts: IntArray
+    local: IntArray | None
+    numbers: Array | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermBatch:
+    """Blocks with the rows of the designs that they share.
+
+    Attributes
+    ----------
+    incidence, latency : tuple of DesignPart
+        Columns of each design by the number that multiplies them; one part where there are no such numbers.
+    n_cells, n_numbers : int
+        Rows of these designs; numbers that multiply their columns, the constant 1 among them.
+    blocks : tuple of TermBlock
+    """
+
+    incidence: tuple[DesignPart, ...]
+    latency: tuple[DesignPart, ...]
+    n_cells: int
+    n_numbers: int
+    blocks: tuple[TermBlock, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,11 +140,11 @@ class MixtureData:
 
     Attributes
     ----------
-    incidence : ndarray of shape (n_patterns, n_incidence)
-    latency : ndarray of shape (n_patterns, n_latency)
+    incidence : ndarray or CellDesign of shape (n_patterns, n_incidence)
+    latency : ndarray or CellDesign of shape (n_patterns, n_latency)
         Design matrices; they may be the same object.
     groups : tuple of TermGroup
-    blocks : tuple of TermBlock
+    batches : tuple of TermBatch
         The groups cut up, with their rows of the designs.
     n_rows : int
         Number of compressed rows.
@@ -134,10 +156,10 @@ class MixtureData:
         How incidence and latency combine.
     """
 
-    incidence: Array
-    latency: Array
+    incidence: DesignMatrix
+    latency: DesignMatrix
     groups: tuple[TermGroup, ...]
-    blocks: tuple[TermBlock, ...]
+    batches: tuple[TermBatch, ...]
     n_rows: int
     constant: float
     distribution: StandardDistribution
@@ -150,41 +172,6 @@ class MixtureData:
         return self.incidence.shape[1] + self.latency.shape[1] + len(self.distribution.ancillary_terms)
 
 
-def cut_blocks(groups: tuple[TermGroup, ...], incidence: Array, latency: Array) -> tuple[TermBlock, ...]:
-    """Cut groups into blocks that stay in cache, once for all evaluations."""
-    blocks = []
-    for group in groups:
-        size = _BLOCK_ROWS if group.pattern is None else _SHARED_BLOCK_ROWS
-        for begin in range(0, len(group.weight), size):
-            cut = slice(begin, min(begin + size, len(group.weight)))
-            design: slice | IntArray = slice(group.start + cut.start, group.start + cut.stop)
-            local = starts = None
-            if group.pattern is not None:
-                pattern = group.pattern[cut]
-                is_new = np.concatenate([[True], pattern[1:] != pattern[:-1]])
-                design = pattern[is_new]
-                if not is_new.all():
-                    local, starts = np.cumsum(is_new) - 1, np.flatnonzero(is_new)
-            rows_incidence = incidence[design]
-            rows_latency = rows_incidence if latency is incidence else latency[design]
-            blocks.append(
-                TermBlock(
-                    kind=group.kind,
-                    sign=group.sign,
-                    row=group.row[cut],
-                    log_lower=group.log_lower[cut],
-                    log_upper=group.log_upper[cut],
-                    weight=group.weight[cut],
-                    incidence=rows_incidence,
-                    latency=rows_latency,
-                    local=local,
-                    starts=starts,
-                    log_background=None if group.log_background is None else group.log_background[cut],
-                )
-            )
-    return tuple(blocks)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
     """Value, gradient (n_params,) and Hessian (n_params, n_params) of a log-likelihood."""
@@ -194,17 +181,51 @@ class Evaluation:
     hessian: Array
 
 
-def _block_terms(block: TermBlock, theta: Array, data: MixtureData) -> RowTerms:
+@dataclass(frozen=True, slots=True, eq=False)
+class _At:
+    """Predictors of a batch at some parameters: of its design rows, or what multiplies the numbers in each cell."""
+
+    link: LinkTerms | None
+    eta: Array
+    a: Array
+    log_sigma: float
+    shape: float
+
+
+def _at(theta: Array, batch: TermBatch, data: MixtureData) -> _At:
+    n_incidence = data.incidence.shape[1]
+    ancillary = n_incidence + data.latency.shape[1]
+    in_incidence, in_latency = theta[:n_incidence], theta[n_incidence:ancillary]
+    settled = data.distribution.split(theta[ancillary:])
+    if isinstance(data.incidence, CellDesign) and isinstance(data.latency, CellDesign):
+        return _At(None, data.latency.coefficients(in_latency), data.incidence.coefficients(in_incidence), *settled)
+    a = times(batch.incidence[0].matrix, in_incidence)
+    return _At(data.link.terms(a), times(batch.latency[0].matrix, in_latency), a, *settled)
+
+
+def _predictors(block: TermBlock, at: _At, data: MixtureData) -> tuple[LinkTerms, Array]:
+    """Return the link's terms and eta of each term of a block."""
+    if at.link is not None:
+        return (at.link, at.eta) if block.local is None else (at.link.take(block.local), at.eta.take(block.local))
+    if block.numbers is None:
+        raise ValueError("a design of cells needs its numbers in every block")
+    lengths = np.diff(block.starts, append=len(block.row))
+    predictors = []
+    for coefficients in (at.a, at.eta):
+        held = coefficients[:, block.cells]
+        total = np.repeat(held[0], lengths)
+        for own, number in zip(held[1:], block.numbers[1:], strict=True):
+            total += number * (own[0] if (own == own[0]).all() else np.repeat(own, lengths))
+        predictors.append(total)
+    return data.link.terms(predictors[0]), predictors[1]
+
+
+def _block_terms(block: TermBlock, at: _At, data: MixtureData) -> RowTerms:
     """Evaluate the terms of one block."""
-    n_incidence, n_latency = data.incidence.shape[1], data.latency.shape[1]
-    link = data.link.terms(times(block.incidence, theta[:n_incidence]))
-    eta = times(block.latency, theta[n_incidence : n_incidence + n_latency])
-    ancillary = data.distribution.split(theta[n_incidence + n_latency :])
-    if block.local is not None:
-        link, eta = link.take(block.local), eta.take(block.local)
+    link, eta = _predictors(block, at, data)
 
     def survival_at(log_time: Array) -> RowTerms:
-        return log_survival_terms(data.distribution, log_time, eta, *ancillary)
+        return log_survival_terms(data.distribution, log_time, eta, at.log_sigma, at.shape)
 
     if block.kind is Kind.SURVIVAL:
         return data.family.survivor(link, survival_at(block.log_lower))
@@ -212,7 +233,7 @@ def _block_terms(block: TermBlock, theta: Array, data: MixtureData) -> RowTerms:
         lower, last = survival_at(block.log_lower), survival_at(block.log_upper)
         terms = data.family.interval(link, interval_terms(lower, last), lower)
     else:
-        density = log_density_terms(data.distribution, block.log_lower, eta, *ancillary)
+        density = log_density_terms(data.distribution, block.log_lower, eta, at.log_sigma, at.shape)
         if block.log_background is None and not data.family.event_reads_survival:
             return data.family.event(link, density, None)
         last = survival_at(block.log_lower)
@@ -238,33 +259,20 @@ def evaluate(theta: Array, data: MixtureData) -> Evaluation:
     Evaluation
         Not finite where the parameters are absurd; the optimiser steps back from there.
     """
-    n_incidence, n_latency = data.incidence.shape[1], data.latency.shape[1]
-    ancillary = n_incidence + n_latency
-    part = [slice(0, n_incidence), slice(n_incidence, ancillary)]
-    part += [slice(k, k + 1) for k in range(ancillary, data.n_params)]
-    value, gradient = data.constant, np.zeros(data.n_params)
-    log_sigma, shape = data.distribution.split(theta[ancillary:])
-    if abs(log_sigma) > _LARGEST_LOG_SIGMA or abs(shape) > _LARGEST_SHAPE:
-        return Evaluation(-np.inf, gradient, np.zeros((data.n_params, data.n_params)))
-    hessian = np.zeros((data.n_params, data.n_params))
-    for block in data.blocks:
-        terms = _block_terms(block, theta, data)
-        value += float(block.weight @ terms.value)
-        derivatives = block.weight * np.array([*terms.first, *terms.second.values()])
-        if block.starts is not None:
-            derivatives = np.add.reduceat(derivatives, block.starts, axis=1)
-        designs = (block.incidence, block.latency)
-        slopes = len(terms.first)
-        for i in range(slopes):
-            gradient[part[i]] += weighted_sum(derivatives[i], designs[i]) if i < 2 else derivatives[i].sum()
-        for (i, j), curvature in zip(terms.second, derivatives[slopes:], strict=True):
-            if j < 2:
-                hessian[part[i], part[j]] += cross(designs[i], curvature, designs[j])
-            elif i < 2:
-                hessian[part[i], ancillary + j - 2] += weighted_sum(curvature, designs[i])
-            else:
-                hessian[part[i], part[j]] += curvature.sum()
-    return Evaluation(value, gradient, np.triu(hessian) + np.triu(hessian, 1).T)
+    offsets = (0, data.incidence.shape[1], data.incidence.shape[1] + data.latency.shape[1])
+    value, gradient, hessian = data.constant, np.zeros(len(theta)), np.zeros((len(theta), len(theta)))
+    log_sigma, shape = data.distribution.split(theta[offsets[2] :])
+    if abs(log_sigma) > _LARGEST_LOG_SIGMA or abs(shape) > LARGEST_SHAPE:
+        return Evaluation(-np.inf, gradient, hessian)
+    for batch in data.batches:
+        at = _at(theta, batch, data)
+        moments = Moments(len(theta) - offsets[2], batch.n_numbers, batch.n_cells)
+        for block in batch.blocks:
+            terms = _block_terms(block, at, data)
+            value += float(block.weight @ terms.value)
+            moments.add(terms, block.weight, block.cells, block.starts, block.numbers, is_each=block.local is None)
+        moments.assemble((batch.incidence, batch.latency), offsets, gradient, hessian)
+    return Evaluation(value, gradient, hessian)
 
 
 def row_scores(theta: Array, data: MixtureData) -> Array:
@@ -276,6 +284,8 @@ def row_scores(theta: Array, data: MixtureData) -> Array:
         Multiplied by the row's designs they are the scores that a sandwich estimator adds up.
     """
     scores = np.zeros((data.n_rows, 2 + len(data.distribution.ancillary_terms)))
-    for block in data.blocks:
-        scores[block.row] += block.sign * np.column_stack(_block_terms(block, theta, data).first)
+    for batch in data.batches:
+        at = _at(theta, batch, data)
+        for block in batch.blocks:
+            scores[block.row] += block.sign * np.column_stack(_block_terms(block, at, data).first)
     return scores

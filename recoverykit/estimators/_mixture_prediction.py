@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from recoverykit.estimators._cell_designs import DesignMatrix
 from recoverykit.estimators._links import Link
 from recoverykit.estimators._mixture_terms import MIXTURE, Family, RowTerms, log_survival_terms
 from recoverykit.estimators.distributions import StandardDistribution
@@ -19,6 +20,7 @@ Array = NDArray[np.float64]
 #: Above this the log of a survival probability is taken through log1p, which keeps the digits near 1.
 _NEAR_ONE = -0.5
 _LARGEST_EXPONENT = 700.0
+_BLOCK_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,18 +139,35 @@ def mean_survival(predictor: Predictor, times: Array, weight: Array) -> Band:
     return log_log_band(np.log(value), np.sqrt(np.maximum(variance, 0.0)) / value, predictor.quantile)
 
 
-def mean_never(predictor: Predictor, weight: Array) -> Band:
-    """Return the weighted mean of 1 - incidence over the rows, interval symmetric on the logit scale; shape (1,)."""
-    share = weight / weight.sum()
-    terms = predictor.link.terms(predictor.predictor)
-    never = share * np.exp(terms.log_q)
-    gradient = (never * terms.log_q_first) @ predictor.incidence
-    n_incidence = predictor.incidence.shape[1]
-    error = np.sqrt(max(float(gradient @ predictor.covariance[:n_incidence, :n_incidence] @ gradient), 0.0))
+def mean_never(
+    incidence: DesignMatrix, beta: Array, covariance: Array, link: Link, weight: Array, quantile: float
+) -> Band:
+    """Average 1 - incidence over rows, interval symmetric on the logit scale; arrays of shape (1,).
+
+    Parameters
+    ----------
+    incidence : ndarray or CellDesign of shape (n_rows, n_terms)
+    beta : ndarray of shape (n_terms,)
+    covariance : ndarray of shape (n_terms, n_terms)
+    link : Link
+    weight : ndarray of shape (n_rows,)
+    quantile : float
+        Normal quantile of the level.
+    """
+    a = np.asarray(incidence @ beta, dtype=float)
+    never, slope = np.empty_like(a), np.empty_like(a)
+    total = float(weight.sum())
+    for begin in range(0, len(a), _BLOCK_ROWS):
+        cut = slice(begin, begin + _BLOCK_ROWS)
+        terms = link.terms(a[cut])
+        never[cut] = weight[cut] / total * np.exp(terms.log_q)
+        slope[cut] = never[cut] * terms.log_q_first
+    gradient = np.asarray(slope @ incidence, dtype=float)
+    error = np.sqrt(max(float(gradient @ covariance @ gradient), 0.0))
     value = float(never.sum())
     spread = value * (1.0 - value)
     odds = np.log(value / (1.0 - value)) if spread > 0 else np.inf * (1.0 if value > 0.5 else -1.0)
-    half = predictor.quantile * error / spread if spread > 0 else 0.0
+    half = quantile * error / spread if spread > 0 else 0.0
     lower, upper = (1.0 / (1.0 + np.exp(-(odds + sign * half))) for sign in (-1.0, 1.0))
     return Band(*(np.array([x]) for x in (value, lower, upper, error)))
 

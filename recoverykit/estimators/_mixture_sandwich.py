@@ -9,17 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from recoverykit.errors import ContractError, InsufficientDataError
+from recoverykit.estimators._cell_designs import design_rows
+from recoverykit.estimators._maximum import clustered_covariance
 from recoverykit.estimators._mixture_data import Problem
 from recoverykit.estimators._mixture_kernels import row_scores
 from recoverykit.estimators._rows import broken, check_columns
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-_BLOCK_CLUSTERS = 16_384
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,13 +71,14 @@ def sandwich(problem: Problem, theta: Array, covariance: Array, clusters: Cluste
     climbed = theta.copy()
     climbed[n_incidence : n_incidence + n_latency] -= problem.shift * problem.latency.constant
     slopes = row_scores(climbed, problem.data)
-    pattern = problem.rows.pattern
-    designs = [d if pattern is None else d[pattern] for d in (problem.data.incidence, problem.data.latency)]
+    pattern = np.arange(len(slopes)) if problem.rows.pattern is None else problem.rows.pattern
+    designs = [design_rows(design, pattern) for design in (problem.data.incidence, problem.data.latency)]
     scores = np.hstack([designs[0] * slopes[:, :1], designs[1] * slopes[:, 1:2], slopes[:, 2:]])
-    shape = (clusters.n_clusters, len(scores))
-    membership = csr_matrix((clusters.weights, (clusters.codes, inverse)), shape=shape)
-    meat = np.zeros_like(covariance)
-    for begin in range(0, clusters.n_clusters, _BLOCK_CLUSTERS):
-        sums = membership[begin : begin + _BLOCK_CLUSTERS] @ scores
-        meat += sums.T @ sums
-    return np.asarray(covariance @ meat @ covariance, dtype=float)
+    return clustered_covariance(
+        covariance,
+        scores,
+        rows=inverse,
+        clusters=clusters.codes,
+        weights=clusters.weights,
+        n_clusters=clusters.n_clusters,
+    )

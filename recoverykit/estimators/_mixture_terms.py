@@ -5,6 +5,7 @@ with value, slopes and curvatures in these, and designs are multiplied on elsewh
 and latency combine; the mixture P(T > t) = q + p S(t) is here (Boag 1949; Farewell 1982, Biometrics 38:1041). Private.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -78,7 +79,7 @@ def log_survival_terms(
     log_sigma, shape : float
         As from ``StandardDistribution.split``.
     """
-    u = np.clip((log_time - eta) * np.exp(-log_sigma), _SMALLEST_U, _LARGEST_U)
+    u = _standardised(log_time, eta, log_sigma)
     return _chain(distribution, distribution.settled(log_sigma, shape).log_survival(u), u, log_sigma)
 
 
@@ -86,16 +87,23 @@ def log_density_terms(
     distribution: StandardDistribution, log_time: Array, eta: Array, log_sigma: float, shape: float = 0.0
 ) -> RowTerms:
     """Return the log density of log time with its derivatives, as in ``log_survival_terms``."""
-    u = np.clip((log_time - eta) * np.exp(-log_sigma), _SMALLEST_U, _LARGEST_U)
+    u = _standardised(log_time, eta, log_sigma)
     terms = _chain(distribution, distribution.settled(log_sigma, shape).log_density(u), u, log_sigma)
     if distribution.has_scale:
         terms.first[2] -= 1.0
     return RowTerms(terms.value - log_sigma, terms.first, terms.second)
 
 
+def _standardised(log_time: Array, eta: Array, log_sigma: float) -> Array:
+    u = log_time - eta
+    u *= math.exp(-log_sigma)
+    np.minimum(u, _LARGEST_U, out=u)
+    return np.maximum(u, _SMALLEST_U, out=u)
+
+
 def _chain(distribution: StandardDistribution, log_terms: LogDerivatives, u: Array, log_sigma: float) -> RowTerms:
     """Carry derivatives in u over to eta and log sigma: du/deta = -1/sigma, du/ds = -u, d2u/deta ds = 1/sigma."""
-    inverse = float(np.exp(-log_sigma))
+    inverse = math.exp(-log_sigma)
     one, two = log_terms.first, log_terms.second
     first = [one, -inverse * one]
     second = {(1, 1): (inverse * inverse) * two}
@@ -135,23 +143,26 @@ def survivor_terms(link: LinkTerms, survival: RowTerms) -> RowTerms:
     With m = p S / (q + p S), the chance that a survivor is still to have the event, every second derivative is the mean
     of those of the two parts plus m (1 - m) times the product of the differences of their slopes.
     """
-    lead = link.log_p + survival.value - link.log_q
+    lead = link.log_p - link.log_q
+    lead += survival.value
     small = np.exp(-np.abs(lead))
     inverse = 1.0 / (1.0 + small)
     tail = small * inverse
-    ahead = lead >= 0
-    later, never = np.where(ahead, inverse, tail), np.where(ahead, tail, inverse)
-    value = link.log_q + np.maximum(lead, 0.0) + np.log1p(small)
+    later = np.where(lead >= 0, inverse, tail)
+    value = np.log1p(small)
+    value += np.maximum(lead, 0.0)
+    value += link.log_q
     spread = inverse * tail
     gap = link.log_p_first - link.log_q_first
-    first = [never * link.log_q_first + later * link.log_p_first]
-    first += [later * slope for slope in survival.first[1:]]
-    second = {(0, 0): never * link.log_q_second + later * link.log_p_second + spread * gap * gap}
     cross = spread * gap
-    for i, slope in enumerate(survival.first[1:], start=1):
+    slopes = survival.first[1:]
+    first = [link.log_q_first + later * gap, *(later * slope for slope in slopes)]
+    second = {(0, 0): link.log_q_second + later * (link.log_p_second - link.log_q_second) + cross * gap}
+    for i, slope in enumerate(slopes, start=1):
         second[0, i] = cross * slope
+    spreads = [spread * slope for slope in slopes]
     for (i, j), curvature in survival.second.items():
-        second[i, j] = later * curvature + spread * survival.first[i] * survival.first[j]
+        second[i, j] = later * curvature + spreads[i - 1] * slopes[j - 1]
     return RowTerms(value, first, second)
 
 

@@ -98,11 +98,11 @@ def count_outcomes(
     keys = (segments * len(axis) + codes) * width + outcomes + 1
     found, sums = _sum_by_key(keys, weights, n_segments * len(axis) * width)
     at_zero = np.arange(n_segments) * len(axis)
-    cells = np.union1d(found // width, at_zero)
+    cells = _union(found // width, at_zero)
     if len(asked):
         last = cells[np.append(np.searchsorted(cells, at_zero)[1:], len(cells)) - 1]
         more = at_zero[:, None] + asked
-        cells = np.union1d(cells, more[more <= last[:, None]])
+        cells = _union(cells, more[more <= last[:, None]])
     segment_of = cells // len(axis)
     column_of = np.arange(len(cells)) - np.searchsorted(cells, at_zero)[segment_of]
     shape = (n_segments, int(column_of.max()) + 1)
@@ -301,6 +301,12 @@ def _sum_by_key(keys: IntArray, weights: Array, n_keys: int) -> tuple[IntArray, 
         return found, sums[found].astype(np.float64)
     found, positions = np.unique(keys, return_inverse=True)
     return found, np.bincount(positions, weights=weights).astype(np.float64)
+
+
+def _union(left: IntArray, right: IntArray) -> IntArray:
+    """Return the distinct numbers of two arrays, sorted; both are sorted already, which numpy's own union ignores."""
+    both = np.sort(np.concatenate([left, right]), kind="stable")
+    return both[np.append(True, both[1:] > both[:-1])]
 
 
 def sum_from_right(array: Array) -> Array:

@@ -5,12 +5,14 @@ Each climb uses the exact Hessian through its eigenvalues, so that it walks off 
 knows nothing of what is maximised.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
 from tqdm.auto import tqdm
 
 Array = NDArray[np.float64]
@@ -18,8 +20,8 @@ Array = NDArray[np.float64]
 _SHRINK, _GROW, _LARGEST_RADIUS, _SMALLEST_RADIUS = 0.25, 2.0, 8.0, 1e-10
 #: A step within a radius is long enough from this share of it; shifts are tried down to this share of the largest.
 _NEARLY, _SMALLEST_SHIFT, _SHIFTS = 0.75, 1e-16, 60
-#: A step that promises nothing and is longer than this runs along a ridge.
-_LAST_STEP = 0.1
+#: Where curvature says nothing, a position beside a maximum is taken for it within this distance at the most.
+_BESIDE = 0.5
 #: Climbs that end within this of the best log-likelihood count as having found the same maximum.
 AGREEMENT = 1e-3
 
@@ -67,6 +69,7 @@ def climb(
     max_iterations: int = 100,
     radius: float = 1.5,
     largest_radius: float = _LARGEST_RADIUS,
+    known: Sequence[Climb] = (),
 ) -> Climb:
     """Climb from one start to a local maximum.
 
@@ -84,11 +87,14 @@ def climb(
         First bound on the length of a step.
     largest_radius : float
         Last bound; a large one lets a climb run to the end of a ridge that rises ever more slowly.
+    known : sequence of Climb
+        Maxima found before. A climb whose next step ends as near to one of them as the truth is on average, a squared
+        distance in standard errors of the number of parameters, has found it too and is not climbed to the end again.
 
     Returns
     -------
     Climb
-        Not converged when the iterations ran out or no step went up.
+        Not converged when the iterations ran out or no step went up; a known maximum with the steps taken to it.
     """
     position = start
     at = objective(start) if at is None else at
@@ -99,20 +105,18 @@ def climb(
         while True:
             step = _step_within(at, radius)
             gain = float(at.gradient @ step + 0.5 * step @ at.hessian @ step)
-            length = float(np.linalg.norm(step))
-            if gain < enough and length > _LAST_STEP:
-                # Along a flat direction even an endless step gains nothing: stay, so that the ridge can be reported.
-                return Climb(position, at, iteration, True)
-            trial = objective(position + step)
+            length = _length(step)
             if gain < enough:
-                better = _is_finite(trial) and trial.value >= at.value - enough
-                return (
-                    Climb(position + step, trial, iteration, True) if better else Climb(position, at, iteration, True)
-                )
+                # Stay: along a flat direction an endless step gains nothing, and the ridge can be reported from here.
+                return Climb(position, at, iteration, True)
+            for top in known:
+                if at.value < top.at.value + AGREEMENT and _is_at(top, position + step):
+                    return Climb(top.position, top.at, iteration, True)
+            trial = objective(position + step)
             ratio = (trial.value - at.value) / gain if _is_finite(trial) else -1.0
             if ratio < 0.25:
                 radius = _SHRINK * length
-            elif ratio > 0.75 and length > 0.99 * radius:
+            elif ratio > 0.75 and length > _NEARLY * radius:
                 radius = min(_GROW * radius, largest_radius)
             if ratio > 1e-4:
                 break
@@ -133,18 +137,31 @@ def climb_all(
 ) -> list[Climb]:
     """Climb from every start, and return the climbs best first.
 
-    Climbs that end at a value that is not finite come last.
+    Each climb is told of the maxima found before. Climbs that end at a value that is not finite come last.
     """
     watched: Iterable[Array] = tqdm(starts, desc="starts", unit="start", disable=not progress)
-    climbs = [
-        climb(objective, start, tolerance=tolerance, max_iterations=max_iterations, largest_radius=largest_radius)
-        for start in watched
-    ]
+    climbs: list[Climb] = []
+    for start in watched:
+        one = climb(
+            objective,
+            start,
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            largest_radius=largest_radius,
+            known=[c for c in climbs if c.converged],
+        )
+        climbs.append(one)
     return sorted(climbs, key=lambda c: -c.at.value if np.isfinite(c.at.value) else np.inf)
 
 
 def _is_finite(at: Curvature) -> bool:
     return bool(np.isfinite(at.value) and np.isfinite(at.gradient).all() and np.isfinite(at.hessian).all())
+
+
+def _is_at(top: Climb, position: Array) -> bool:
+    """Tell whether a position is at a maximum as far as data can tell: as near to it as the truth is on average."""
+    gap = position - top.position
+    return bool(gap @ gap < _BESIDE**2 and -gap @ top.at.hessian @ gap < len(gap))
 
 
 def _step_within(at: Curvature, radius: float) -> Array:
@@ -155,30 +172,33 @@ def _step_within(at: Curvature, radius: float) -> Array:
     """
     information, slope = -at.hessian, at.gradient
     step = _solved(information, slope)
-    if step is not None and np.linalg.norm(step) <= radius:
+    if step is not None and _length(step) <= radius:
         return step
     # This shift makes any matrix of that size positive definite and the step no longer than the radius.
-    upper = float(np.linalg.norm(slope)) / radius + float(np.linalg.norm(information))
+    upper = _length(slope) / radius + math.sqrt(np.vdot(information, information))
     lower, step = _SMALLEST_SHIFT * upper, slope / max(upper, np.finfo(float).tiny)
+    shifted = information.copy()
     for _ in range(_SHIFTS):
-        shift = float(np.sqrt(lower * upper))
-        trial = _solved(information + shift * np.eye(len(slope)), slope)
-        if trial is None or np.linalg.norm(trial) > radius:
+        shift = math.sqrt(lower * upper)
+        shifted.flat[:: len(slope) + 1] = information.diagonal() + shift
+        trial = _solved(shifted, slope)
+        if trial is None or _length(trial) > radius:
             lower = shift
             continue
         upper, step = shift, trial
-        if np.linalg.norm(step) > _NEARLY * radius:
+        if _length(step) > _NEARLY * radius:
             return step
     return _along_valley(information, step, radius)
 
 
+def _length(step: Array) -> float:
+    return math.sqrt(step @ step)
+
+
 def _solved(matrix: Array, right: Array) -> Array | None:
     """Solve a positive definite system; None when it is not positive definite."""
-    try:
-        inverse = np.linalg.inv(np.linalg.cholesky(matrix))
-    except np.linalg.LinAlgError:
-        return None
-    return np.asarray(inverse.T @ (inverse @ right), dtype=float)
+    _, solution, failed = dposv(matrix, right)
+    return None if failed else np.asarray(solution, dtype=float)
 
 
 def _along_valley(information: Array, step: Array, radius: float) -> Array:

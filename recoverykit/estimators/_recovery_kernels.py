@@ -1,4 +1,4 @@
-"""Array arithmetic of remaining recovery: shares of a month, how far a curve is known, what is still to come.
+"""Array arithmetic of recovery curves: shares of a month, how far a curve is known, what is still to come.
 
 Everything works on one curve or, along the first axis, on many draws of it. This module knows no frames.
 """
@@ -8,6 +8,24 @@ from numpy.typing import ArrayLike
 
 from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._rows import Array
+
+
+def cumulative_rates(sums: Array) -> Array:
+    """Return recoveries as shares of the exposure at risk, summed over months; NaN from a month without exposure on.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (n_draws, n_amounts + 1, n_months)
+        Amounts of the months, and exposure at risk last; currency.
+
+    Returns
+    -------
+    ndarray of shape (n_draws, n_amounts, n_months)
+    """
+    exposure = sums[:, -1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = sums[:, :-1] / np.where(exposure > 0, exposure, np.nan)
+    return np.cumsum(shares, axis=2)
 
 
 def monthly_shares(amount: Array, exposure: Array, resolved: Array) -> tuple[Array, Array]:

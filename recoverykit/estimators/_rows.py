@@ -81,7 +81,10 @@ def number_column(frame: pd.DataFrame, column: str | None, default: float) -> Ar
     """Return a column as floats, NaN where it holds no number; a constant where no column is named."""
     if column is None:
         return np.full(len(frame), default)
-    return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    values = frame[column]
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
+        return values.to_numpy().astype(np.float64)
+    return pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 
 
 def broken(frame: pd.DataFrame, rule: str, is_broken: BoolArray, *, table: str = TABLE) -> list[Violation]:
@@ -142,11 +145,13 @@ def check_rows(
     weights = number_column(frame, weights_col, 1.0)
     found = list(faults)
     found += broken(frame, f"{duration_col} must be a number of months, 0 or more", ~_within(durations))
-    found += broken(frame, f"{entry_col} must be a number of months, 0 or more", ~_within(entries))
-    found += broken(frame, f"{weights_col} must be a number above 0", ~(_within(weights) & (weights > 0)))
-    too_early = (durations < entries) | (is_event & (durations == entries) & (entries > 0))
-    rule = f"{duration_col} must not end before {entry_col}, and an event must lie after it"
-    found += broken(frame, rule, too_early) if entry_col is not None else []
+    if weights_col is not None:
+        found += broken(frame, f"{weights_col} must be a number above 0", ~(_within(weights) & (weights > 0)))
+    if entry_col is not None:
+        found += broken(frame, f"{entry_col} must be a number of months, 0 or more", ~_within(entries))
+        too_early = (durations < entries) | (is_event & (durations == entries) & (entries > 0))
+        rule = f"{duration_col} must not end before {entry_col}, and an event must lie after it"
+        found += broken(frame, rule, too_early)
     parts = [pd.factorize(frame[column]) for column in by]
     for column, (codes, _) in zip(by, parts, strict=True):
         found += broken(frame, f"segment column {column} must not be missing", codes < 0)
@@ -170,14 +175,16 @@ def outcome_codes(frame: pd.DataFrame, outcome_col: str, censored: str) -> tuple
     """
     column = frame[outcome_col]
     if isinstance(column.dtype, pd.CategoricalDtype):  # codes are there already; categories may be unused
-        used = column.cat.remove_unused_categories().cat
-        codes, labels = used.codes.to_numpy().astype(np.int64), used.categories
+        codes, labels = column.cat.codes.to_numpy().astype(np.int64), column.cat.categories
+        used = np.bincount(codes + 1, minlength=len(labels) + 1)[1:] > 0
     else:
         codes, labels = pd.factorize(column.astype(object))
+        used = np.ones(len(labels), dtype=bool)
     texts = [str(label) for label in labels]
     legend = [str(o) for o in CLOSED_OUTCOMES]
     order = {text: (legend.index(text) if text in legend else len(legend), text) for text in texts}
-    outcomes = sorted({text for text in texts if text != str(censored)}, key=order.__getitem__)
+    seen = {text for text, is_used in zip(texts, used, strict=True) if is_used and text != str(censored)}
+    outcomes = sorted(seen, key=order.__getitem__)
     place = {outcome: position for position, outcome in enumerate(outcomes)}
     code_of = np.array([place.get(text, -1) for text in texts] + [-1], dtype=np.int64)
     return outcomes, code_of[codes], broken(frame, f"{outcome_col} must not be missing", codes < 0)

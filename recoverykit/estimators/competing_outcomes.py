@@ -8,40 +8,25 @@ times do not promise. With a single outcome it is the mixture cure model. This m
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recoverykit.errors import ContractError
-from recoverykit.estimators._competing_data import (
-    Outcomes,
-    Problem,
-    check_outcomes,
-    make_problem,
-    read_outcomes,
-)
+from recoverykit.estimators._competing_data import Outcomes, Problem, check_outcomes, make_problem, read_outcomes
 from recoverykit.estimators._competing_estimation import estimate, sandwich
-from recoverykit.estimators._competing_prediction import Predictor, mean_bands, never, share_band
-from recoverykit.estimators._compression import combine, encode, tally
-from recoverykit.estimators._event_times import EpisodeRows, EventTimes, compress_rows
-from recoverykit.estimators._formulas import (
-    Design,
-    check_variables,
-    design_matrix,
-    is_number,
-    is_plain,
-    is_stateful,
-    learn_design,
-    learn_plain_design,
-    parse_formula,
-)
+from recoverykit.estimators._competing_prediction import Predictor
+from recoverykit.estimators._competing_tables import mean_bands
+from recoverykit.estimators._episode_designs import design_episodes
+from recoverykit.estimators._event_times import EventTimes
+from recoverykit.estimators._fit_tables import ShareInterval
+from recoverykit.estimators._formulas import Design, parse_formula
 from recoverykit.estimators._mixture_estimation import Estimate
 from recoverykit.estimators._mixture_sandwich import ClusterIndex, cluster_index
 from recoverykit.estimators._rows import check_choice, check_level
 from recoverykit.estimators.competing_outcomes_fit import NEVER, CompetingOutcomesFit
 from recoverykit.estimators.distributions import LATENCY_DISTRIBUTIONS, standard_distribution
-from recoverykit.estimators.mixture_cure_fit import ShareInterval
 from recoverykit.vocabulary import Outcome
 
 __all__ = ["CompetingOutcomesFit", "CompetingOutcomesModel"]
@@ -110,6 +95,7 @@ class CompetingOutcomesModel:
         upper_col: str | None = None,
         weights_col: str | None = None,
         entry_col: str | None = None,
+        background_cols: Mapping[str, str] | None = None,
         cluster_col: str | None = None,
         level: float = 0.95,
         progress: bool = False,
@@ -133,6 +119,11 @@ class CompetingOutcomesModel:
             Case weights, > 0: weight 2 is the row twice.
         entry_col : str, optional
             Time at which observation began; the likelihood is conditional on being open then.
+        background_cols : mapping of str to str, optional
+            Outcome -> column of the hazard, per unit of time, at which it comes to every open episode for reasons that
+            are not the model's, never-resolving ones included: known from elsewhere, such as statutory write-offs. It
+            is read at the time of an outcome or throughout its interval, and the model then speaks of the outcomes
+            beyond it (see Notes).
         cluster_col : str, optional
             Obligor or other cluster: standard errors become cluster-robust.
         level : float
@@ -148,30 +139,40 @@ class CompetingOutcomesModel:
         Raises
         ------
         ValueError
-            If an option is not allowed, an outcome has no distribution or latency formula in a mapping, or not exactly
-            one form of time is given.
+            If an option is not allowed, an outcome has no distribution or latency formula in a mapping, a background is
+            that of an outcome that does not occur, or not exactly one form of time is given.
         ContractError
             If columns are absent or rows break a rule; all at once.
         InsufficientDataError
             If the data cannot carry the model; names the outcome: too few episodes, all in one interval, separation.
         ConvergenceError
             If no start reaches a maximum.
+
+        Notes
+        -----
+        With S(t) the model's chance of being open and h_k the background hazard of outcome k, an episode that ends in k
+        at t adds log(pi_k f_k(t) + h_k S(t)), the extension of the cure model's background (de Angelis et al. 1999,
+        Stat. Med. 18:441) to several outcomes: background ends come independently of the model's own and compete with
+        them. The chance of having escaped all backgrounds is left out, because it depends on no parameter. In an
+        interval (l, r] of width w, where h is the sum of all backgrounds, it adds log(pi_k (S_k(l) - S_k(r)) +
+        S(r) (1 - exp(-h w)) h_k / h): of two ends in one interval the model's own counts.
         """
         check_level(level)
-        outcomes, times = read_outcomes(
-            frame,
-            outcome_col=outcome_col,
-            censored=censored,
-            duration_col=duration_col,
-            lower_col=lower_col,
-            upper_col=upper_col,
-            weights_col=weights_col,
-            entry_col=entry_col,
-        )
+        columns: dict[str, Any] = {
+            "outcome_col": outcome_col,
+            "censored": str(censored),
+            "duration_col": duration_col,
+            "lower_col": lower_col,
+            "upper_col": upper_col,
+            "weights_col": weights_col,
+            "entry_col": entry_col,
+        }
+        outcomes, times = read_outcomes(frame, **columns, background_cols=background_cols)
         clusters = None if cluster_col is None else cluster_index(frame, cluster_col, times.weights)
         designs, problem = _prepare(self, frame, outcome_col, outcomes, times, want_inverse=clusters is not None)
         found = estimate(problem, progress=progress)
-        return _assemble(self, problem, designs, found, clusters, form=times.form, level=level)
+        kept = {**columns, "background_cols": dict(background_cols or {})}
+        return _assemble(self, problem, designs, found, clusters, columns=kept, form=times.form, level=level)
 
 
 def _values(choice: str | Mapping[str, str]) -> list[str]:
@@ -207,33 +208,16 @@ def _prepare(
     names = _by_outcome("distribution", model.distribution, outcomes.names)
     distributions = tuple(standard_distribution(name) for name in names)
     texts = (model.incidence, *latency)
-    variables = tuple(sorted({name for text in texts for name in parse_formula("a", text)}))
-    if outcome_col in variables:
+    if any(outcome_col in parse_formula("a", text) for text in texts):
         raise ValueError(f"a formula reads {outcome_col}, which is what the model predicts")
-    faults = check_variables(frame, variables)
-    if faults:
-        raise ContractError(faults)
     # The outcome takes part in the compression like a covariate: rows of one pattern then share it.
-    rows = compress_rows(times, frame, (*variables, outcome_col), want_inverse=want_inverse)
+    rows, learnt = design_episodes(texts, frame, times, beside=(outcome_col,), want_inverse=want_inverse)
     codes = outcomes.codes[rows.representatives]
     codes = codes if rows.pattern is None else codes[rows.pattern]
-    learnt = {text: _design(text, frame, rows) for text in dict.fromkeys(texts)}
-    parts = [(learnt[text][1], learnt[text][0].terms) for text in texts]
+    parts = [(matrix, design.terms) for design, matrix in learnt]
     check_outcomes(rows, codes, outcomes.names, parts, distributions)
     problem = make_problem(rows, codes, outcomes.names, parts, distributions, never=model.never_resolves)
-    return tuple(learnt[text][0] for text in texts), problem
-
-
-def _design(text: str, frame: pd.DataFrame, rows: EpisodeRows) -> tuple[Design, Array]:
-    """Learn a formula on as few rows as will do, and return its matrix on the representatives of the patterns."""
-    if is_stateful(text) or (rows.pattern is None and not is_plain(text)):
-        design, _ = learn_design(text, frame)
-        return design, design_matrix(design, frame, rows.representatives)
-    if rows.pattern is not None:
-        return learn_design(text, frame.take(rows.representatives))
-    names = [name for name in parse_formula("a", text) if not is_number(frame[name])]
-    cells = tally(combine([encode(frame[name]) for name in names], len(frame)), None, want_inverse=True)
-    return learn_plain_design(text, frame, cells, rows.representatives)
+    return tuple(design for design, _ in learnt), problem
 
 
 def _assemble(
@@ -243,6 +227,7 @@ def _assemble(
     found: Estimate,
     clusters: ClusterIndex | None,
     *,
+    columns: Mapping[str, object],
     form: str,
     level: float,
 ) -> CompetingOutcomesFit:
@@ -279,6 +264,7 @@ def _assemble(
         never=_never(problem, found, covariance, level),
         last_time=float(ends.max()),
         level=level,
+        columns=columns,
         designs=designs,
         covariance=covariance,
     )
@@ -306,8 +292,9 @@ def _never(problem: Problem, found: Estimate, covariance: Array, level: float) -
         layout=layout,
         given=np.zeros(len(weight)),
         level=level,
+        inverse=np.arange(len(weight)),
     )
-    band = share_band(*mean_bands(predictor, never, np.zeros(1), weight), predictor.quantile)
+    (band,) = mean_bands(predictor, [layout.n_outcomes], np.array([np.inf]), weight)
     known = all(bool(found.identified[part.slice].all()) for part in layout.parts if part.name == "incidence")
     lower, upper = (float(limit[0]) if known else float("nan") for limit in (band.lower, band.upper))
     return ShareInterval(float(band.value[0]), lower, upper, level)

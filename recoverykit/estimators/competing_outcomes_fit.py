@@ -5,36 +5,29 @@ defined for every time, and whoever asks beyond ``last_time`` extrapolates in th
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from recoverykit.curves import StepCurve
-from recoverykit.estimators._competing_prediction import (
-    Predictor,
-    Quantity,
-    incidence_band,
-    never,
-    outcome_by,
+from recoverykit.errors import InsufficientDataError
+from recoverykit.estimators import _fit_tables as tables
+from recoverykit.estimators._competing_prediction import Predictor
+from recoverykit.estimators._competing_tables import (
+    draws_of,
+    mean_curves,
+    read_predictor,
+    residuals,
     row_bands,
-    share_band,
-    still_open,
-    survival_band,
+    row_shares,
 )
-from recoverykit.estimators._competing_tables import mean_curve, outcome_table, read_predictor
-from recoverykit.estimators._fit_tables import (
-    checked_times,
-    checked_weights,
-    curve_table,
-    escaped,
-    parameter_table,
-    plain,
-)
+from recoverykit.estimators._fit_tables import ShareInterval
 from recoverykit.estimators._formulas import Design
+from recoverykit.estimators._grounds import Grounds, terms_of
 from recoverykit.estimators.distributions import standard_distribution
-from recoverykit.estimators.mixture_cure_fit import ShareInterval
 
 Array = NDArray[np.float64]
 
@@ -43,7 +36,7 @@ NEVER = "never_resolves"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CompetingOutcomesFit:
+class CompetingOutcomesFit(tables.Regression):
     """A converged competing-outcomes model.
 
     Attributes
@@ -84,6 +77,8 @@ class CompetingOutcomesFit:
         Last time observed.
     level : float
         Confidence level of every interval.
+    columns : mapping of str to object
+        Under which names the columns of time, outcome, weights and background were given.
     """
 
     outcomes: tuple[str, ...]
@@ -109,26 +104,32 @@ class CompetingOutcomesFit:
     never: ShareInterval | None
     last_time: float
     level: float
+    columns: Mapping[str, Any] = field(repr=False)
     designs: tuple[Design, ...] = field(repr=False)
     covariance: Array = field(repr=False)
 
     @property
-    def n_params(self) -> int:
-        """Number of parameters."""
-        return len(self.params)
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion, 2 n_params - 2 loglik."""
-        return 2.0 * self.n_params - 2.0 * self.loglik
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion, n_params log(n_episodes) - 2 loglik."""
-        return self.n_params * float(np.log(self.n_episodes)) - 2.0 * self.loglik
+    def grounds(self) -> Grounds:
+        """What a comparison with another fit rests on."""
+        return Grounds(
+            likelihood=f"model of competing outcomes {'with' if self.never_resolves else 'without'} a never-share",
+            form=self.form,
+            n_by_outcome=tuple(self.n_by_outcome.values()),
+            columns=self.columns,
+            last_time=self.last_time,
+            terms=terms_of(self.params),
+            distributions=self.distribution,
+        )
 
     def predict_incidence(
-        self, frame: pd.DataFrame, *, given_open_at: ArrayLike | None = None, interval: bool = False
+        self,
+        frame: pd.DataFrame,
+        *,
+        given_open_at: ArrayLike | None = None,
+        interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> pd.DataFrame:
         """Predict how each row ends: the probability of each outcome ever, and of never resolving.
 
@@ -140,13 +141,19 @@ class CompetingOutcomesFit:
             Time at which the row is known to be still open; probabilities are conditional on that.
         interval : bool
             Whether to return intervals too.
+        method : str
+            ``delta``: symmetric on the logit scale; ``simulation``: percentiles over drawn parameters.
+        rng : Generator, optional
+            Source of the draws; needed for ``simulation``.
+        n_draws : int
+            Number of draws, 100 or more.
 
         Returns
         -------
         DataFrame
             One row per row of the frame and one column per outcome, and ``never_resolves`` where the model has that
-            class; they add up to 1. With ``interval`` one row per row and outcome, columns value, lower, upper
-            (symmetric on the logit scale; on a boundary conditional on it).
+            class; they add up to 1. With ``interval`` one row per row and outcome, columns value, lower, upper (on a
+            boundary conditional on it).
 
         Raises
         ------
@@ -155,22 +162,47 @@ class CompetingOutcomesFit:
         ExtrapolationError
             If a categorical column has a level that the fit did not see.
         ValueError
-            If ``given_open_at`` is negative, not finite or of another length.
+            If ``given_open_at`` is negative, not finite or of another length, the method is not known, or simulation
+            has no ``rng`` or too few draws.
         """
-        predictor = self._predictor(frame, given_open_at)
-        bands = {}
-        for name, quantity in self._classes().items():
-            log_value, error = row_bands(predictor, quantity, np.array([np.inf]))
-            value = np.exp(log_value)
-            bands[name] = share_band(value, value * error, predictor.quantile)
-        if interval:
-            return outcome_table(bands, frame.index, np.array([np.inf])).droplevel("time")
-        return pd.DataFrame({name: band.value[:, 0] for name, band in bands.items()}, index=frame.index)
+        predictor, ever = self._predictor(frame, given_open_at), np.array([np.inf])
+        names = [*self.outcomes, NEVER] if self.never_resolves else list(self.outcomes)
+        if not interval:
+            values = np.hstack(row_shares(predictor, range(len(names)), ever))
+            return pd.DataFrame(values, index=frame.index, columns=names)
+        bands = row_bands(predictor, range(len(names)), ever, draws_of(predictor, method, rng, n_draws))
+        return tables.outcome_table(dict(zip(names, bands, strict=True)), frame.index, ever).droplevel("time")
 
-    def predict_susceptible(self, frame: pd.DataFrame, *, given_open_at: ArrayLike | None = None) -> pd.Series:
-        """Predict P(ever resolves) of each row: the sum of the outcomes of ``predict_incidence``."""
-        table = self.predict_incidence(frame, given_open_at=given_open_at)
-        return table[list(self.outcomes)].sum(axis=1).rename("prob_susceptible")
+    def predict_susceptible(
+        self,
+        frame: pd.DataFrame,
+        *,
+        given_open_at: ArrayLike | None = None,
+        interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
+    ) -> pd.Series | pd.DataFrame:
+        """Predict P(ever resolves) of each row: the sum of the outcomes of ``predict_incidence``.
+
+        Parameters and errors are those of ``predict_incidence``.
+
+        Returns
+        -------
+        Series or DataFrame
+            In [0, 1], indexed as the frame; with ``interval`` columns value, lower, upper. It is 1 without the class
+            that never resolves.
+        """
+        predictor, ever = self._predictor(frame, given_open_at), np.array([np.inf])
+        outcomes = range(len(self.outcomes))
+        value = np.hstack(row_shares(predictor, outcomes, ever)).sum(axis=1)
+        if not interval:
+            return pd.Series(value, index=frame.index, name="prob_susceptible")
+        limits = {"lower": value, "upper": value}
+        if self.never_resolves:
+            (band,) = row_bands(predictor, [len(outcomes)], ever, draws_of(predictor, method, rng, n_draws))
+            limits = {"lower": 1.0 - band.upper[:, 0], "upper": 1.0 - band.lower[:, 0]}
+        return pd.DataFrame({"value": value, **limits}, index=frame.index)
 
     def predict_cumulative_incidence(
         self,
@@ -179,6 +211,9 @@ class CompetingOutcomesFit:
         *,
         given_open_at: ArrayLike | None = None,
         interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> pd.DataFrame:
         """Predict P(outcome k by each time) of each row, for every outcome, while the others compete.
 
@@ -191,32 +226,28 @@ class CompetingOutcomesFit:
             distributions alone.
         given_open_at : float or array_like of shape (n_rows,), optional
             Time at which the row is known to be still open: (F_k(t) - F_k(given)) / S(given), 0 until then.
-        interval : bool
-            Whether to return intervals too.
+        interval, method, rng, n_draws
+            As in ``predict_incidence``; ``delta`` is symmetric on the log(-log(1 - F)) scale.
 
         Returns
         -------
         DataFrame
             One row per row of the frame, columns by outcome and time: ``["cured"]`` is the frame of one outcome. With
-            ``interval`` one row per row, outcome and time, columns value, lower, upper (symmetric on the
-            log(-log(1 - F)) scale; on a boundary conditional on it).
+            ``interval`` one row per row, outcome and time, columns value, lower, upper (on a boundary conditional on
+            it).
 
         Raises
         ------
         ContractError, ExtrapolationError, ValueError
             As ``predict_incidence``; ValueError also for times that are negative or not finite.
         """
-        asked = checked_times(times)
-        predictor = self._predictor(frame, given_open_at)
-        bands = {}
-        for k, outcome in enumerate(self.outcomes):
-            log_value, error = row_bands(predictor, outcome_by(k), asked)
-            value = np.exp(log_value)
-            bands[outcome] = incidence_band(value, value * error, predictor.quantile)
-        if interval:
-            return outcome_table(bands, frame.index, asked)
-        columns = pd.MultiIndex.from_product([list(self.outcomes), list(asked)], names=["outcome", "time"])
-        return pd.DataFrame(np.hstack([band.value for band in bands.values()]), index=frame.index, columns=columns)
+        asked, predictor = tables.checked_times(times), self._predictor(frame, given_open_at)
+        if not interval:
+            values = row_shares(predictor, range(len(self.outcomes)), asked)
+            return tables.wide_table(dict(zip(self.outcomes, values, strict=True)), frame.index, asked)
+        draws = draws_of(predictor, method, rng, n_draws)
+        bands = row_bands(predictor, range(len(self.outcomes)), asked, draws)
+        return tables.outcome_table(dict(zip(self.outcomes, bands, strict=True)), frame.index, asked)
 
     def predict_survival(
         self,
@@ -225,6 +256,9 @@ class CompetingOutcomesFit:
         *,
         given_open_at: ArrayLike | None = None,
         interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> pd.DataFrame:
         """Predict P(still open at each time) of each row.
 
@@ -235,14 +269,15 @@ class CompetingOutcomesFit:
         -------
         DataFrame
             One row per row of the frame and one column per time; with ``interval`` one row per row and time, columns
-            value, lower, upper (symmetric on the log(-log) scale).
+            value, lower, upper (``delta`` symmetric on the log(-log) scale).
         """
-        asked = checked_times(times)
-        predictor = self._predictor(frame, given_open_at)
-        band = survival_band(*row_bands(predictor, still_open, asked), predictor.quantile)
+        asked, predictor = tables.checked_times(times), self._predictor(frame, given_open_at)
         if not interval:
-            return pd.DataFrame(band.value, index=frame.index, columns=pd.Index(asked, name="time"))
-        return curve_table(band.value, band.lower, band.upper, frame.index, asked)
+            (value,) = row_shares(predictor, [len(self.outcomes)], asked)
+            return pd.DataFrame(value, frame.index, pd.Index(asked, name="time"))
+        draws = draws_of(predictor, method, rng, n_draws)
+        (band,) = row_bands(predictor, [len(self.outcomes)], asked, draws)
+        return tables.time_table(band, frame.index, asked, interval=True)
 
     def mean_curves(
         self,
@@ -251,8 +286,11 @@ class CompetingOutcomesFit:
         weights: ArrayLike | None = None,
         *,
         given_open_at: ArrayLike | None = None,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> dict[str, StepCurve]:
-        """Average the predicted incidence curves over the rows of a frame, with delta-method bands.
+        """Average the predicted incidence curves over the rows of a frame, with their bands.
 
         Parameters
         ----------
@@ -262,7 +300,7 @@ class CompetingOutcomesFit:
             Strictly increasing, in the unit of the data; 0 is put in front when it is not there.
         weights : array_like of shape (n_rows,) or None
             Weight of each row, such as its EAD; None weighs rows equally.
-        given_open_at : float or array_like of shape (n_rows,), optional
+        given_open_at, method, rng, n_draws
             As in ``predict_cumulative_incidence``.
 
         Returns
@@ -275,9 +313,10 @@ class CompetingOutcomesFit:
         ContractError, ExtrapolationError, ValueError
             As ``predict_cumulative_incidence``; ValueError for weights that are negative or all 0.
         """
-        asked, weight = checked_times(times), checked_weights(weights, len(frame))
-        rows = self._predictor(frame, given_open_at)
-        return {name: mean_curve(rows, outcome_by(k), asked, weight) for k, name in enumerate(self.outcomes)}
+        predictor = self._predictor(frame, given_open_at)
+        draws = draws_of(predictor, method, rng, n_draws)
+        curves = mean_curves(predictor, range(len(self.outcomes)), times, weights, draws)
+        return dict(zip(self.outcomes, curves, strict=True))
 
     def mean_survival(
         self,
@@ -286,55 +325,61 @@ class CompetingOutcomesFit:
         weights: ArrayLike | None = None,
         *,
         given_open_at: ArrayLike | None = None,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> StepCurve:
         """Average the chance of being open over the rows of a frame; parameters and errors as in ``mean_curves``."""
-        weight = checked_weights(weights, len(frame))
-        return mean_curve(self._predictor(frame, given_open_at), None, checked_times(times), weight)
+        predictor = self._predictor(frame, given_open_at)
+        draws = draws_of(predictor, method, rng, n_draws)
+        return mean_curves(predictor, [len(self.outcomes)], times, weights, draws)[0]
 
-    def summary(self) -> pd.DataFrame:
-        """Return one row per parameter: estimate, standard error, z, two-sided p-value, interval."""
-        return parameter_table(self.params, self.standard_errors, self.level)
+    def residuals(self, frame: pd.DataFrame, *, outcome: str | None = None) -> pd.DataFrame:
+        """Return Cox-Snell residuals: the cumulative hazard that each episode has lived through since its entry.
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the summary with part, outcome and term as columns, ready to be written."""
-        return self.summary().reset_index()
+        Parameters
+        ----------
+        frame : DataFrame
+            Holds the columns of the formulas, of time and of the outcome, under the names given to ``fit``.
+        outcome : str, optional
+            One outcome: its cause-specific cumulative hazard, and whether the episode ended in it. Without, the hazard
+            of being ended by any; over the outcomes the residuals add up to it.
+
+        Returns
+        -------
+        DataFrame
+            Indexed as the frame: ``residual``, ``lower``, ``upper`` and ``event``. If the model holds, residuals with
+            their events are a censored sample of the unit exponential distribution.
+
+        Raises
+        ------
+        ContractError, ExtrapolationError
+            As ``predict_incidence``, and where times break their rules.
+        InsufficientDataError
+            If the fit has background hazards: what they add over time is not known to the model.
+        ValueError
+            If the outcome is none of the fit's.
+        """
+        if self.columns["background_cols"]:
+            raise InsufficientDataError(
+                "background hazards are known at the outcomes only, so the cumulative hazard of an episode is not; "
+                "residuals are those of fits without background_cols"
+            )
+        return residuals(self._predictor(frame, None), frame, self.columns, self.outcomes, outcome)
 
     def to_record(self) -> dict[str, object]:
         """Return the fit as plain numbers and texts that JSON takes; None where there is no number."""
-        names = (
-            *("incidence", "never_resolves", "form", "n_episodes", "n_events", "n_rows", "n_compressed_rows"),
-            *("n_params", "n_clusters", "loglik", "aic", "bic", "boundary", "n_starts", "n_agreed", "n_iterations"),
-            *("last_time", "level"),
-        )
-        record: dict[str, object] = {name: getattr(self, name) for name in names}
-        record["outcomes"] = list(self.outcomes)
-        record |= {name: dict(getattr(self, name)) for name in ("distribution", "latency", "n_by_outcome")}
-        record["never"] = None if self.never is None else {k: plain(v) for k, v in asdict(self.never).items()}
-        rows = self.to_frame().to_dict(orient="records")
-        record["params"] = [{str(k): v if isinstance(v, str) else plain(v) for k, v in row.items()} for row in rows]
-        record["sentence"] = self.sentence()
-        return record
+        choices = ("outcomes", "distribution", "incidence", "latency", "never_resolves", "form", "n_by_outcome")
+        return tables.fit_record(self, (*choices, *tables.FACTS))
 
     def sentence(self) -> str:
         """Name the outcomes, and say what share is estimated never to resolve."""
         seen = ", ".join(f"{n:,.0f} {outcome}" for outcome, n in self.n_by_outcome.items())
-        if self.never is None:
-            share = "the model takes it that every episode is resolved in the end"
-        else:
-            share = f"{self.never.value:.1%}"
-            if np.isfinite(self.never.lower):
-                share += f" ({self.level:.0%} interval {self.never.lower:.1%} to {self.never.upper:.1%})"
-            share += " are estimated never to resolve"
+        share = "the model takes it that every episode is resolved in the end"
+        if self.never is not None:
+            share = f"{self.never.text()} are estimated never to resolve"
         caution = "" if self.boundary is None else f"; note that {self.boundary}"
         return f"Outcomes: {seen} of {self.n_episodes:,.0f} episodes; {share}{caution}."
-
-    def _repr_html_(self) -> str:
-        table = self.summary().to_html(float_format=lambda number: f"{number:.4g}")
-        return f"<p>{escaped(self.sentence())}</p>{table}<p>log-likelihood {self.loglik:,.3f}, AIC {self.aic:,.1f}</p>"
-
-    def _classes(self) -> dict[str, Quantity]:
-        found = {outcome: outcome_by(k) for k, outcome in enumerate(self.outcomes)}
-        return found | {NEVER: never} if self.never_resolves else found
 
     def _predictor(self, frame: pd.DataFrame, given_open_at: ArrayLike | None) -> Predictor:
         distributions = tuple(standard_distribution(self.distribution[outcome]) for outcome in self.outcomes)

@@ -7,37 +7,27 @@ those seen event-free beyond it are taken never to have the event (zero tail, Ta
 that are. This module knows nothing of months, loans or money.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recoverykit.errors import ContractError
-from recoverykit.estimators._compression import combine, encode, tally
-from recoverykit.estimators._cox_cure_data import CoxCureProblem, centred, cox_cure_problem
+from recoverykit.estimators._cox_cure_data import CoxCureProblem, centred, cox_cure_problem, read_times
 from recoverykit.estimators._cox_cure_estimation import CoxCureEstimate, estimate
 from recoverykit.estimators._cox_cure_kernels import inverse_diagonal
 from recoverykit.estimators._cox_cure_prediction import BaselineHazard, CoxCurePredictor, mean_never
 from recoverykit.estimators._cox_cure_sandwich import cluster_covariance
 from recoverykit.estimators._cox_cure_ties import TIE_RULES
-from recoverykit.estimators._event_times import EpisodeRows, EventTimes, compress_rows
-from recoverykit.estimators._formulas import (
-    Design,
-    check_variables,
-    design_matrix,
-    is_number,
-    is_plain,
-    is_stateful,
-    learn_design,
-    learn_plain_design,
-    parse_formula,
-)
+from recoverykit.estimators._episode_designs import design_episodes
+from recoverykit.estimators._event_times import EventTimes
+from recoverykit.estimators._fit_tables import ShareInterval
+from recoverykit.estimators._formulas import Design, parse_formula
 from recoverykit.estimators._mixture_data import Scaling, check_events, scale_design
 from recoverykit.estimators._mixture_sandwich import ClusterIndex, cluster_index
-from recoverykit.estimators._rows import check_choice, check_columns, check_level, check_rows, event_flags
+from recoverykit.estimators._rows import check_choice, check_level
 from recoverykit.estimators.cox_cure_fit import INTERCEPT, CoxCureFit
-from recoverykit.estimators.mixture_cure_fit import ShareInterval
 
 __all__ = ["CoxCureFit", "CoxCureModel"]
 
@@ -87,10 +77,12 @@ class CoxCureModel:
         self,
         frame: pd.DataFrame,
         *,
-        duration_col: str,
-        event_col: str,
+        duration_col: str | None = None,
+        event_col: str | None = None,
         weights_col: str | None = None,
         entry_col: str | None = None,
+        lower_col: str | None = None,
+        upper_col: str | None = None,
         cluster_col: str | None = None,
         event_name: str | None = None,
         level: float = 0.95,
@@ -109,6 +101,9 @@ class CoxCureModel:
         entry_col : str, optional
             Time at which observation began; the likelihood is conditional on no event until then. An episode seen from
             0 is at risk at time 0 too.
+        lower_col, upper_col : str, optional
+            Refused: the baseline jumps at event times, so an event must have one (see Raises). For the same reason
+            there is no background hazard: beside a jump a hazard per unit of time counts for nothing.
         cluster_col : str, optional
             Obligor or other cluster: standard errors become cluster-robust.
         event_name : str, optional
@@ -126,7 +121,8 @@ class CoxCureModel:
         Raises
         ------
         ValueError
-            If an option is not allowed.
+            If an option is not allowed, or event times are given as intervals. For months take the month of the event
+            as its time, with ``ties="efron"``; for wider intervals a parametric latency, as in ``MixtureCureModel``.
         ContractError
             If columns are absent or rows break a rule; all at once.
         InsufficientDataError
@@ -136,53 +132,35 @@ class CoxCureModel:
             If no start reaches a maximum.
         """
         check_level(level)
-        times = _read_times(frame, duration_col, event_col, weights_col, entry_col)
+        if duration_col is None or event_col is None or lower_col is not None or upper_col is not None:
+            raise ValueError(
+                "a Cox cure model needs duration_col and event_col: its baseline jumps at event times, so it cannot "
+                "take events known to lie in (lower, upper] only. For months give the month of the event as its time "
+                "and ties='efron'; for wider intervals use MixtureCureModel or PromotionTimeModel"
+            )
+        times = read_times(frame, duration_col, event_col, weights_col, entry_col)
+        columns = {
+            "duration_col": duration_col,
+            "event_col": event_col,
+            "weights_col": weights_col,
+            "entry_col": entry_col,
+        }
         clusters = None if cluster_col is None else cluster_index(frame, cluster_col, times.weights)
         designs, problem, means = _prepare(self, frame, times, want_inverse=clusters is not None)
         found = estimate(problem, progress=progress)
+        name = event_name or event_col
         return _assemble(
-            self, problem, designs, found, clusters, means=means, event_name=event_name or event_col, level=level
+            self, problem, designs, found, clusters, means=means, columns=columns, event_name=name, level=level
         )
-
-
-def _read_times(
-    frame: pd.DataFrame, duration_col: str, event_col: str, weights_col: str | None, entry_col: str | None
-) -> EventTimes:
-    """Check the columns of a frame and return exact times."""
-    check_columns(frame, [duration_col, event_col, weights_col, entry_col])
-    is_event, faults = event_flags(frame, event_col)
-    rows = check_rows(
-        frame,
-        by=(),
-        is_event=is_event,
-        faults=faults,
-        duration_col=duration_col,
-        weights_col=weights_col,
-        entry_col=entry_col,
-    )
-    return EventTimes(
-        lower=rows.durations,
-        upper=np.where(is_event, rows.durations, np.inf),
-        entry=None if entry_col is None else rows.entries,
-        weights=None if weights_col is None else rows.weights,
-        form="exact",
-    )
 
 
 def _prepare(
     model: CoxCureModel, frame: pd.DataFrame, times: EventTimes, *, want_inverse: bool
 ) -> tuple[tuple[Design, Design], CoxCureProblem, Array]:
     """Compress the rows, build the designs on them and refuse what cannot be fitted."""
-    formulas = (model.incidence, model.latency)
-    variables = tuple(sorted({name for text in formulas for name in parse_formula("a", text)}))
-    faults = check_variables(frame, variables)
-    if faults:
-        raise ContractError(faults)
-    rows = compress_rows(times, frame, variables, want_inverse=want_inverse)
-    incidence, incidence_matrix = _design(model.incidence, frame, rows)
-    latency, latency_matrix = incidence, incidence_matrix
-    if model.latency != model.incidence:
-        latency, latency_matrix = _design(model.latency, frame, rows)
+    rows, ((incidence, incidence_matrix), (latency, latency_matrix)) = design_episodes(
+        (model.incidence, model.latency), frame, times, want_inverse=want_inverse
+    )
     kept = [term != INTERCEPT for term in latency.terms]
     terms = tuple(term for term in latency.terms if term != INTERCEPT)
     parts = {"incidence": (incidence_matrix, incidence.terms), "latency": (latency_matrix[:, kept], terms)}
@@ -197,18 +175,6 @@ def _prepare(
     return (incidence, latency), problem, means
 
 
-def _design(text: str, frame: pd.DataFrame, rows: EpisodeRows) -> tuple[Design, Array]:
-    """Learn a formula on as few rows as will do, and return its matrix on the representatives of the patterns."""
-    if is_stateful(text) or (rows.pattern is None and not is_plain(text)):
-        design, _ = learn_design(text, frame)
-        return design, design_matrix(design, frame, rows.representatives)
-    if rows.pattern is not None:
-        return learn_design(text, frame.take(rows.representatives))
-    names = [name for name in parse_formula("a", text) if not is_number(frame[name])]
-    cells = tally(combine([encode(frame[name]) for name in names], len(frame)), None, want_inverse=True)
-    return learn_plain_design(text, frame, cells, rows.representatives)
-
-
 def _assemble(
     model: CoxCureModel,
     problem: CoxCureProblem,
@@ -217,6 +183,7 @@ def _assemble(
     clusters: ClusterIndex | None,
     *,
     means: Array,
+    columns: Mapping[str, str | None],
     event_name: str,
     level: float,
 ) -> CoxCureFit:
@@ -257,6 +224,7 @@ def _assemble(
         last_time=float(rows.lower.max()),
         level=level,
         baseline=_baseline_frame(problem, found, means),
+        columns=columns,
         designs=designs,
         covariance=covariance,
         hazard=hazard,

@@ -4,32 +4,24 @@ It holds what the fit learnt and nothing of the data it learnt from. The baselin
 no further; whether more can be said after the last of them, the fit says.
 """
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from recoverykit.curves import StepCurve
-from recoverykit.estimators._cox_cure_prediction import (
-    BaselineHazard,
-    CoxCurePredictor,
-    mean_survival,
-    survival,
-    susceptible,
-)
-from recoverykit.estimators._fit_tables import (
-    checked_times,
-    checked_weights,
-    curve_table,
-    escaped,
-    parameter_table,
-    plain,
-)
+from recoverykit.estimators import _cox_cure_prediction as prediction
+from recoverykit.estimators import _fit_tables as tables
+from recoverykit.estimators._cox_cure_data import read_times
+from recoverykit.estimators._cox_cure_prediction import BaselineHazard, CoxCurePredictor
+from recoverykit.estimators._fit_tables import ShareInterval
 from recoverykit.estimators._formulas import Design, check_prediction_frame, design_matrix
+from recoverykit.estimators._grounds import Grounds, terms_of
 from recoverykit.estimators._mixture_prediction import Band
 from recoverykit.estimators._rows import check_choice
-from recoverykit.estimators.mixture_cure_fit import ShareInterval
 
 Array = NDArray[np.float64]
 
@@ -38,7 +30,7 @@ _QUANTITIES = ("cumulative_incidence", "survival")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CoxCureFit:
+class CoxCureFit(tables.Regression):
     """A converged Cox cure model.
 
     Attributes
@@ -76,6 +68,8 @@ class CoxCureFit:
     baseline : DataFrame
         By event time: n_events, jump and cumulative_hazard of an episode that will have the event and whose latency
         terms are 0, and its survival.
+    columns : mapping of str to str or None
+        Under which names the columns of time and weights were given.
     """
 
     incidence: str
@@ -101,6 +95,7 @@ class CoxCureFit:
     last_time: float
     level: float
     baseline: pd.DataFrame = field(repr=False)
+    columns: Mapping[str, Any] = field(repr=False)
     designs: tuple[Design, Design] = field(repr=False)
     covariance: Array = field(repr=False)
     hazard: BaselineHazard = field(repr=False)
@@ -111,21 +106,27 @@ class CoxCureFit:
         return f"jumps ({self.ties})"
 
     @property
-    def n_params(self) -> int:
-        """Number of coefficients; the baseline is not counted."""
-        return len(self.params)
+    def grounds(self) -> Grounds:
+        """What a comparison with another fit rests on."""
+        return Grounds(
+            likelihood=f"Cox cure model with {self.ties} ties",
+            form=self.form,
+            n_by_outcome=(self.n_events,),
+            columns=self.columns,
+            last_time=self.last_time,
+            terms=terms_of(self.params),
+            distributions={},
+        )
 
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion on the profile likelihood, 2 n_params - 2 loglik."""
-        return 2.0 * self.n_params - 2.0 * self.loglik
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion on the profile likelihood, n_params log(n_episodes) - 2 loglik."""
-        return self.n_params * float(np.log(self.n_episodes)) - 2.0 * self.loglik
-
-    def predict_susceptible(self, frame: pd.DataFrame, *, interval: bool = False) -> pd.Series | pd.DataFrame:
+    def predict_susceptible(
+        self,
+        frame: pd.DataFrame,
+        *,
+        interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
+    ) -> pd.Series | pd.DataFrame:
         """Predict P(ever has the event) of each row.
 
         Parameters
@@ -134,12 +135,17 @@ class CoxCureFit:
             Holds the columns of the formulas.
         interval : bool
             Whether to return value, lower and upper instead of the value alone.
+        method : str
+            ``delta``: symmetric on the logit scale; ``simulation``: percentiles over drawn parameters.
+        rng : Generator, optional
+            Source of the draws; needed for ``simulation``.
+        n_draws : int
+            Number of draws, 100 or more.
 
         Returns
         -------
         Series or DataFrame
-            In [0, 1], indexed as the frame. The interval is symmetric on the logit scale; NaN where the incidence
-            stands on its boundary.
+            In [0, 1], indexed as the frame. The interval is NaN where the incidence stands on its boundary.
 
         Raises
         ------
@@ -147,17 +153,27 @@ class CoxCureFit:
             If a column is absent or has missing values.
         ExtrapolationError
             If a categorical column has a level that the fit did not see.
+        ValueError
+            If the method is not known, or simulation has no ``rng`` or too few draws.
         """
         predictor = self._predictor(frame)
-        band = susceptible(predictor)
-        if not interval:
-            return pd.Series(band.value, index=frame.index, name="prob_susceptible")
-        open_terms = self.standard_errors["incidence"].isna().to_numpy()
-        open_rows = (predictor.incidence[:, open_terms] != 0).any(axis=1)
-        limits = {"lower": np.where(open_rows, np.nan, band.lower), "upper": np.where(open_rows, np.nan, band.upper)}
-        return pd.DataFrame({"value": band.value, **limits}, index=frame.index)
+        draws = prediction.draws_of(predictor, method=method, rng=rng, n_draws=n_draws) if interval else None
+        if draws is None:
+            band = prediction.susceptible(predictor)
+        else:
+            band = prediction.simulated_susceptible(predictor, draws)
+        return tables.susceptible_table(band, predictor.incidence, self.standard_errors, frame.index, interval=interval)
 
-    def predict_survival(self, frame: pd.DataFrame, times: ArrayLike, *, interval: bool = False) -> pd.DataFrame:
+    def predict_survival(
+        self,
+        frame: pd.DataFrame,
+        times: ArrayLike,
+        *,
+        interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
+    ) -> pd.DataFrame:
         """Predict P(no event by each time) of each row: 1 - p + p S(t), which levels off at 1 - p after the last event.
 
         Parameters
@@ -169,13 +185,15 @@ class CoxCureFit:
             episodes were seen event-free there; what comes after ``last_time`` rests on it alone.
         interval : bool
             Whether to return the interval too.
+        method, rng, n_draws
+            As in ``predict_susceptible``; ``delta`` is symmetric on the log(-log) scale.
 
         Returns
         -------
         DataFrame
             One row per row of the frame and one column per time; with ``interval`` one row per row and time, columns
-            value, lower, upper (symmetric on the log(-log) scale; on a boundary conditional on it; with clusters, the
-            part that the baseline adds at known coefficients is that of independent episodes).
+            value, lower, upper (on a boundary conditional on it; with clusters, the part that the baseline adds at
+            known coefficients is that of independent episodes).
 
         Raises
         ------
@@ -185,21 +203,29 @@ class CoxCureFit:
             If a categorical column has a level that the fit did not see, or a time lies after the last event and no
             episode was seen event-free after it.
         ValueError
-            If a time is negative or not finite.
+            If a time is negative or not finite, the method is not known, or simulation has no ``rng`` or too few draws.
         """
-        asked = checked_times(times)
-        return _table(survival(self._predictor(frame), asked), frame.index, asked, interval=interval)
+        asked = tables.checked_times(times)
+        band = self._survival(frame, asked, method, rng, n_draws, interval=interval)
+        return tables.time_table(band, frame.index, asked, interval=interval)
 
     def predict_cumulative_incidence(
-        self, frame: pd.DataFrame, times: ArrayLike, *, interval: bool = False
+        self,
+        frame: pd.DataFrame,
+        times: ArrayLike,
+        *,
+        interval: bool = False,
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> pd.DataFrame:
         """Predict P(event by each time) of each row: p (1 - S(t)), which levels off at p.
 
         Parameters, returns and errors are those of ``predict_survival``.
         """
-        asked = checked_times(times)
-        band = _complement(survival(self._predictor(frame), asked))
-        return _table(band, frame.index, asked, interval=interval)
+        asked = tables.checked_times(times)
+        band = tables.complement(self._survival(frame, asked, method, rng, n_draws, interval=interval))
+        return tables.time_table(band, frame.index, asked, interval=interval)
 
     def mean_curve(
         self,
@@ -208,8 +234,11 @@ class CoxCureFit:
         weights: ArrayLike | None = None,
         *,
         quantity: str = "cumulative_incidence",
+        method: str = "delta",
+        rng: np.random.Generator | None = None,
+        n_draws: int = 1000,
     ) -> StepCurve:
-        """Average the predicted curve over the rows of a frame, with a delta-method band.
+        """Average the predicted curve over the rows of a frame, with its band.
 
         Parameters
         ----------
@@ -221,6 +250,8 @@ class CoxCureFit:
             Weight of each row, such as its EAD; None weighs rows equally.
         quantity : str
             ``cumulative_incidence`` or ``survival``.
+        method, rng, n_draws
+            As in ``predict_susceptible``.
 
         Returns
         -------
@@ -233,55 +264,72 @@ class CoxCureFit:
             As ``predict_survival``; ValueError for weights that are negative or all 0, and unknown quantities.
         """
         check_choice("quantity", quantity, _QUANTITIES)
-        asked = checked_times(times)
-        asked = asked if asked[0] == 0 else np.concatenate([[0.0], asked])
-        weight = checked_weights(weights, len(frame))
-        band = mean_survival(self._predictor(frame), asked, weight)
-        band = band if quantity == "survival" else _complement(band)
-        return StepCurve(
-            times=asked,
-            values=band.value,
-            lower=band.lower,
-            upper=band.upper,
-            level=self.level,
-            standard_errors=band.standard_error,
-        )
+        asked, weight = tables.from_zero(times), tables.checked_weights(weights, len(frame))
+        predictor = self._predictor(frame)
+        draws = prediction.draws_of(predictor, method=method, rng=rng, n_draws=n_draws)
+        if draws is None:
+            band = prediction.mean_survival(predictor, asked, weight)
+        else:
+            band = prediction.simulated_mean_survival(predictor, draws, asked, weight)
+        band = band if quantity == "survival" else tables.complement(band)
+        return tables.step_curve(band, asked, self.level)
 
-    def summary(self) -> pd.DataFrame:
-        """Return one row per parameter: estimate, standard error, z, two-sided p-value, interval."""
-        return parameter_table(self.params, self.standard_errors, self.level)
+    def residuals(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return Cox-Snell residuals: the cumulative hazard that each episode has lived through since its entry.
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return the summary with part and term as columns, ready to be written."""
-        return self.summary().reset_index()
+        Parameters
+        ----------
+        frame : DataFrame
+            Holds the columns of the formulas and of time, under the names given to ``fit``.
+
+        Returns
+        -------
+        DataFrame
+            Indexed as the frame: ``residual``, ``lower``, ``upper`` and ``event``; an event lies somewhere in the jump
+            of the baseline at its time. If the model holds, residuals with their events are a censored sample of the
+            unit exponential distribution.
+
+        Raises
+        ------
+        ContractError, ExtrapolationError
+            As ``predict_survival``, and where times break their rules.
+        """
+        predictor = self._predictor(frame)
+        return prediction.residuals(predictor, read_times(frame, **self.columns), frame.index)
 
     def to_record(self) -> dict[str, object]:
         """Return the fit as plain numbers and texts that JSON takes; None where there is no number."""
-        choices = ("incidence", "latency", "ties", "event_name", "form")
-        counts = ("n_episodes", "n_events", "n_tail", "n_rows", "n_compressed_rows", "n_params", "n_clusters")
-        facts = ("loglik", "aic", "bic", "boundary", "n_starts", "n_agreed", "n_iterations")
-        ends = ("last_event_time", "last_time", "level")
-        record: dict[str, object] = {name: getattr(self, name) for name in (*choices, *counts, *facts, *ends)}
-        record["never"] = {name: plain(value) for name, value in asdict(self.never).items()}
-        rows = self.to_frame().to_dict(orient="records")
-        record["params"] = [{str(k): v if isinstance(v, str) else plain(v) for k, v in row.items()} for row in rows]
-        record["sentence"] = self.sentence()
-        return record
+        own = ("incidence", "latency", "ties", "event_name", "form", "n_tail", "last_event_time")
+        return tables.fit_record(self, (*own, *tables.FACTS))
 
     def sentence(self) -> str:
         """Name the event, and say what share is estimated never to have it and on what that rests."""
         opening = f"Event: {self.event_name}. Of {self.n_episodes:,.0f} episodes {self.n_events:,.0f} have had it"
-        share = f"{self.never.value:.1%}"
-        if np.isfinite(self.never.lower):
-            share += f" ({self.level:.0%} interval {self.never.lower:.1%} to {self.never.upper:.1%})"
         rests = f"proportional hazards; {self.n_tail:,.0f} episodes were still without it after the last event"
         caution = "" if self.boundary is None else f"; note that {self.boundary}"
-        return f"{opening}; {share} are estimated never to have it ({rests}){caution}."
+        return f"{opening}; {self.never.text()} are estimated never to have it ({rests}){caution}."
 
     def _repr_html_(self) -> str:
-        table = self.summary().to_html(float_format=lambda number: f"{number:.4g}")
-        fitted = f"profile log-likelihood {self.loglik:,.3f}, AIC {self.aic:,.1f}"
-        return f"<p>{escaped(self.sentence())}</p>{table}<p>{fitted}</p>"
+        return tables.fit_html(self, likelihood="profile log-likelihood")
+
+    def _survival(
+        self,
+        frame: pd.DataFrame,
+        times: Array,
+        method: str,
+        rng: np.random.Generator | None,
+        n_draws: int,
+        *,
+        interval: bool,
+    ) -> Band:
+        predictor = self._predictor(frame)
+        if not interval:
+            value = np.exp(prediction.log_survival(predictor, times[None, :]))
+            return Band(value, value, value, value)  # no limits are asked for, so none are worked out
+        draws = prediction.draws_of(predictor, method=method, rng=rng, n_draws=n_draws)
+        if draws is None:
+            return prediction.survival(predictor, times)
+        return prediction.simulated_survival(predictor, draws, times)
 
     def _predictor(self, frame: pd.DataFrame) -> CoxCurePredictor:
         check_prediction_frame(frame, self.designs)
@@ -297,13 +345,3 @@ class CoxCureFit:
             baseline=self.hazard,
             level=self.level,
         )
-
-
-def _complement(band: Band) -> Band:
-    return Band(1.0 - band.value, 1.0 - band.upper, 1.0 - band.lower, band.standard_error)
-
-
-def _table(band: Band, index: pd.Index, times: Array, *, interval: bool) -> pd.DataFrame:
-    if interval:
-        return curve_table(band.value, band.lower, band.upper, index, times)
-    return pd.DataFrame(band.value, index=index, columns=pd.Index(times, name="time"))

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from recoverykit.curves import StepCurve
-from recoverykit.estimators._curve_rows import check_reach, count, make_curves, read_events, read_grid
+from recoverykit.estimators._curve_rows import check_reach, count_events, make_curves
 from recoverykit.estimators._nonparametric_kernels import cumulative_hazard, hazard_interval
 from recoverykit.estimators._rows import check_choice, check_level
 from recoverykit.vocabulary import WHOLE_BOOK
@@ -141,13 +141,18 @@ def nelson_aalen_by(
     check_level(level)
     check_choice("interval", interval, INTERVALS)
     check_choice("variance", variance, VARIANCES)
-    grid = read_grid(at)
-    read = read_events(
-        frame, by=by, duration_col=duration_col, event_col=event_col, weights_col=weights_col, entry_col=entry_col
+    counted = count_events(
+        frame,
+        by=by,
+        duration_col=duration_col,
+        event_col=event_col,
+        weights_col=weights_col,
+        entry_col=entry_col,
+        at=at,
     )
-    counts = count(read, grid)
+    counts = counted.counts
     estimate = cumulative_hazard(n_at_risk=counts.n_at_risk, n_events=counts.n_events[:, :, 0], variance=variance)
     limits = hazard_interval(
         values=estimate.values, standard_errors=estimate.standard_errors, level=level, interval=interval
     )
-    return make_curves(read.rows.names, counts, estimate, limits, level=level, grid=grid)
+    return make_curves(counted, estimate, limits, level=level)

@@ -6,18 +6,19 @@ cumulative incidence. The table of one row per episode and month is never made: 
 and month with their counts, which give the same likelihood, coefficients and standard errors.
 
 The maximum is found by Newton's method on the cells: the general regression routines of statsmodels, which serve as
-oracle in the tests, take ten times as long there, and their multinomial one knows no counts.
+oracle in the tests, take five to ten times as long there, and their multinomial one knows no counts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
 from recoverykit.estimators._discrete_cells import cell_position
+from recoverykit.estimators._discrete_design import offset_formula
 from recoverykit.estimators._discrete_kernels import (
     Maximum,
-    clustered_covariance,
     joint_covariance,
     maximise,
     row_scores,
@@ -30,6 +31,7 @@ from recoverykit.estimators._discrete_problem import (
     starting_values,
 )
 from recoverykit.estimators._formulas import parse_formula
+from recoverykit.estimators._maximum import clustered_covariance
 from recoverykit.estimators._mixture_sandwich import ClusterIndex, cluster_index
 from recoverykit.estimators._rows import Array, check_choice, check_level
 from recoverykit.estimators.discrete_hazard_fit import DiscreteHazardFit
@@ -55,6 +57,12 @@ class DiscreteHazardModel:
         ``cloglog``: each outcome's hazard is 1 - exp(-exp(x'b)), the monthly form of proportional hazards, fitted apart
         from the others. ``multinomial``: log odds of each outcome against staying open, all fitted together, so that
         hazards never add up to more than 1.
+    offset : str or mapping of str to str, optional
+        What is known already: a number in each cell, added to the linear predictor of every outcome, or by outcome,
+        with coefficient 1. It reads columns of the episodes, ``month`` and the macro path as the formula does, such as
+        ``log_known``, or ``{log_known - 0.1 * month}``. Where it is the log of a known cumulative hazard of the month
+        (``cloglog``) or of known odds against staying open (``multinomial``), the coefficients are log ratios to that
+        background.
 
     Raises
     ------
@@ -73,11 +81,17 @@ class DiscreteHazardModel:
 
     formula: str = "~ cr(month, df=4)"
     link: str = "cloglog"
+    offset: str | Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         """Check the choices."""
         check_choice("link", self.link, HAZARD_LINKS)
         parse_formula("hazard", self.formula)
+        expressions = (
+            [] if self.offset is None else [self.offset] if isinstance(self.offset, str) else self.offset.values()
+        )
+        for expression in expressions:
+            parse_formula("offset", offset_formula(expression))
 
     def fit(
         self,
@@ -101,8 +115,9 @@ class DiscreteHazardModel:
             One row per episode, or per group of equal episodes when ``weights_col`` is given. Not changed.
         duration_col : str
             Whole months to the outcome (rounded up: an outcome of month m fell in (m - 1, m]) or to censoring (rounded
-            down: completed months), at least 0. Month 0 is a month at risk of its own when any outcome fell in it, and
-            none otherwise; with few outcomes there give it its own term, such as ``{month == 0}``.
+            down: completed months), at least 0; so every month is an interval already, and wider ones cannot be used.
+            Month 0 is a month at risk of its own when any outcome fell in it, and none otherwise; with few outcomes
+            there give it its own term, such as ``{month == 0}``.
         outcome_col : str
             Outcome of each row; none may be missing.
         censored : str
@@ -128,7 +143,8 @@ class DiscreteHazardModel:
         Raises
         ------
         ValueError
-            If an option is not allowed, or a month of default is needed and not named.
+            If an option is not allowed, a month of default is needed and not named, or an offset is that of an outcome
+            that does not occur or not one number in each cell.
         ContractError
             If columns are absent or rows break a rule; all at once.
         InsufficientDataError
@@ -145,22 +161,32 @@ class DiscreteHazardModel:
         """
         check_level(level)
         names = ColumnNames(duration_col, outcome_col, str(censored), weights_col, entry_col, cluster_col)
-        problem = pose_problem(self.formula, frame, names, macro=macro, default_month_col=default_month_col)
+        problem = pose_problem(
+            self.formula, frame, names, offset=self.offset, macro=macro, default_month_col=default_month_col
+        )
         maximum = maximise(
             self.link,
             design=problem.scaled,
             n_at_risk=problem.cells.n_at_risk,
             n_events=problem.cells.n_events,
             start=starting_values(problem),
+            offset=problem.offset,
         )
         check_separation(problem, maximum)
         weights = None if weights_col is None else frame[weights_col].to_numpy(dtype=float)
         clusters = None if cluster_col is None else cluster_index(frame, cluster_col, weights)
-        return _assemble(self, problem, maximum, clusters, level)
+        columns = {**asdict(names), "cluster": None, "default_month": default_month_col}
+        return _assemble(self, problem, maximum, clusters, columns=columns, level=level)
 
 
 def _assemble(
-    model: DiscreteHazardModel, problem: Problem, maximum: Maximum, clusters: ClusterIndex | None, level: float
+    model: DiscreteHazardModel,
+    problem: Problem,
+    maximum: Maximum,
+    clusters: ClusterIndex | None,
+    *,
+    columns: Mapping[str, str | None],
+    level: float,
 ) -> DiscreteHazardFit:
     """Turn arrays into the labelled fit, coefficients back in the units of the covariates."""
     cells, rows, scaling = problem.cells, problem.rows, problem.scaling
@@ -171,6 +197,7 @@ def _assemble(
     return DiscreteHazardFit(
         formula=model.formula,
         link=model.link,
+        offset=model.offset,
         outcomes=tuple(problem.outcomes),
         params=pd.Series((maximum.coefficients @ scaling.map.T).ravel(), index=labels, name="estimate"),
         standard_errors=pd.Series(np.sqrt(np.diag(covariance)), index=labels, name="standard_error"),
@@ -188,19 +215,21 @@ def _assemble(
         first_month=rows.first_month,
         last_month=int(cells.month.max()),
         level=level,
+        columns=columns,
         design=problem.design,
     )
 
 
 def _covariance(link: str, problem: Problem, maximum: Maximum, clusters: ClusterIndex | None) -> Array:
     """Return the covariance of the coefficients in the units of the covariates, robust where there are clusters."""
-    covariance = joint_covariance(link, maximum, design=problem.scaled, n_at_risk=problem.cells.n_at_risk)
+    known = {"design": problem.scaled, "offset": problem.offset}
+    covariance = joint_covariance(link, maximum, n_at_risk=problem.cells.n_at_risk, **known)
     if clusters is not None:
         first, last, at_risk = cell_position(problem.rows, problem.cells)
         scores = row_scores(
             link,
             maximum.coefficients,
-            design=problem.scaled,
+            **known,
             outcome=problem.rows.outcome,
             first=first,
             last=last,

@@ -1,16 +1,18 @@
 """Fits of the same episodes side by side: by information criteria, and by the likelihood ratio where one is nested.
 
-This module knows fits by their likelihood and their parameters; it never sees data.
+This module knows fits by their likelihood and their parameters; it never sees data. It serves every regression of the
+kit, each of which states the grounds on which it compares.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from scipy.special import gammaincc
 
 from recoverykit.errors import InsufficientDataError
-from recoverykit.estimators.mixture_cure_fit import CureFit
+from recoverykit.estimators._grounds import ComparedFit
 
 __all__ = ["NestedComparison", "compare_fits", "compare_nested"]
 
@@ -25,18 +27,18 @@ _HOLDS = {
 }
 
 
-def compare_fits(fits: Mapping[str, CureFit]) -> pd.DataFrame:
+def compare_fits(fits: Mapping[str, ComparedFit]) -> pd.DataFrame:
     """Lay fits of the same episodes side by side, best AIC first.
 
     Parameters
     ----------
-    fits : mapping of str to CureFit
+    fits : mapping of str to fit
         By the name under which each is shown.
 
     Returns
     -------
     DataFrame
-        Indexed by name: loglik, n_params, aic, bic, never (share), boundary.
+        Indexed by name: loglik, n_params, aic, bic, never (share, NaN where the model has none), boundary.
 
     Raises
     ------
@@ -47,14 +49,22 @@ def compare_fits(fits: Mapping[str, CureFit]) -> pd.DataFrame:
     """
     if not fits:
         raise InsufficientDataError("there is no fit to compare")
-    grounds = {(round(f.n_episodes, 6), round(f.n_events, 6), f.form) for f in fits.values()}
+    grounds = {_data(f) for f in fits.values()}
     if len(grounds) > 1:
         raise ValueError(
             f"fits rest on different data (episodes, events, form): {sorted(grounds)}; fit them on the same"
         )
-    rows = [(n, f.loglik, f.n_params, f.aic, f.bic, f.never.value, f.boundary) for n, f in fits.items()]
+    rows = [
+        (n, f.loglik, f.n_params, f.aic, f.bic, np.nan if f.never is None else f.never.value, f.boundary)
+        for n, f in fits.items()
+    ]
     columns = ["name", "loglik", "n_params", "aic", "bic", "never", "boundary"]
     return pd.DataFrame(rows, columns=columns).sort_values(["aic", "name"]).set_index("name")
+
+
+def _data(fit: ComparedFit) -> tuple[float, tuple[float, ...], str]:
+    grounds = fit.grounds
+    return round(fit.n_episodes, 6), tuple(round(n, 6) for n in grounds.n_by_outcome), grounds.form
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +96,20 @@ class NestedComparison:
         return text + (f"; note that {self.caution}." if self.caution else ".")
 
 
-def compare_nested(small: CureFit, large: CureFit) -> NestedComparison:
+def compare_nested(small: ComparedFit, large: ComparedFit) -> NestedComparison:
     """Test whether a larger model explains the same episodes better than one that it holds.
 
     Parameters
     ----------
-    small, large : CureFit
-        Fits of one family on the same episodes; every term of ``small`` is one of ``large``, and its distribution is
-        the same or a special case.
+    small, large : fit
+        Fits of one kind of model on the same episodes; every term of ``small`` is one of ``large``, and its latency
+        distributions are the same or special cases. For a Cox cure model the profile likelihood serves as well
+        (Murphy and van der Vaart 2000, JASA 95:449).
 
     Returns
     -------
     NestedComparison
-        The likelihood ratio, with a caution where a fit stands on a boundary.
+        The likelihood ratio, with a caution where a fit stands on a boundary or its likelihood is a composite one.
 
     Raises
     ------
@@ -126,7 +137,7 @@ def compare_nested(small: CureFit, large: CureFit) -> NestedComparison:
     n_extra = large.n_params - small.n_params
     statistic = max(2.0 * gain, 0.0)
     on_boundary = [name for name, fit in (("smaller", small), ("larger", large)) if fit.boundary is not None]
-    caution = None
+    caution = large.grounds.caution
     if on_boundary:
         caution = (
             f"the {' and the '.join(on_boundary)} model stands on a boundary, where the chi-squared distribution does "
@@ -135,12 +146,17 @@ def compare_nested(small: CureFit, large: CureFit) -> NestedComparison:
     return NestedComparison(statistic, n_extra, float(gammaincc(0.5 * n_extra, 0.5 * statistic)), caution)
 
 
-def _check_nested(small: CureFit, large: CureFit) -> None:
+def _check_nested(small: ComparedFit, large: ComparedFit) -> None:
     """Refuse fits that the likelihood ratio cannot compare."""
-    grounds = [(round(f.n_episodes, 6), round(f.n_events, 6), f.form, f.last_time) for f in (small, large)]
-    if grounds[0] != grounds[1] or small.columns != large.columns:
+    less, more = small.grounds, large.grounds
+    data = [(*_data(fit), fit.grounds.last_time) for fit in (small, large)]
+    if less.likelihood != more.likelihood:
         raise ValueError(
-            f"the fits rest on different data (episodes, events, form, last time): {grounds[0]} against {grounds[1]}; "
+            f"a {less.likelihood} is not held by a {more.likelihood}; compare them by AIC with compare_fits"
+        )
+    if data[0] != data[1] or less.columns != more.columns:
+        raise ValueError(
+            f"the fits rest on different data (episodes, events, form, last time): {data[0]} against {data[1]}; "
             "fit both on the same rows and columns"
         )
     if small.n_clusters is not None or large.n_clusters is not None:
@@ -148,19 +164,15 @@ def _check_nested(small: CureFit, large: CureFit) -> None:
             "with cluster-robust errors the likelihood ratio is not chi-squared; compare fits without cluster_col, or "
             "read the z of the added terms"
         )
-    if (small.family.name, small.link) != (large.family.name, large.link):
-        raise ValueError(
-            f"a {small.family.name} model with link {small.link} is not held by a {large.family.name} model with link "
-            f"{large.link}; compare them by AIC with compare_fits"
-        )
-    if small.distribution != large.distribution and large.distribution not in _HOLDS.get(small.distribution, ()):
-        raise ValueError(
-            f"a {large.distribution} latency does not hold a {small.distribution} one; compare them by AIC with "
-            "compare_fits"
-        )
-    for part in ("incidence", "latency"):
-        extra = [str(term) for term in small.params[part].index if term not in large.params[part].index]
-        if extra:
-            raise ValueError(f"{part}: the larger model lacks {', '.join(extra)}, so the smaller one is not held by it")
+    for outcome, given in less.distributions.items():
+        wider = more.distributions.get(outcome, given)
+        if given != wider and wider not in _HOLDS.get(given, ()):
+            raise ValueError(
+                f"a {wider} latency does not hold a {given} one{f' (of {outcome!r})' if outcome else ''}; compare them "
+                "by AIC with compare_fits"
+            )
+    extra = [f"{term} ({', '.join(place)})" for term, *place in sorted(less.terms - more.terms)]
+    if extra:
+        raise ValueError(f"the larger model lacks {', '.join(extra)}, so the smaller one is not held by it")
     if large.n_params <= small.n_params:
         raise ValueError(f"the larger model has {large.n_params} parameters and the smaller one {small.n_params}")

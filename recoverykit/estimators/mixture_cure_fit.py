@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from recoverykit.curves import StepCurve
 from recoverykit.errors import InsufficientDataError
+from recoverykit.estimators import _fit_tables as tables
 from recoverykit.estimators import _mixture_simulation as simulation
-from recoverykit.estimators import _mixture_tables as tables
 from recoverykit.estimators._event_times import read_event_times
+from recoverykit.estimators._fit_tables import ShareInterval
 from recoverykit.estimators._formulas import Design, check_prediction_frame, design_matrix
+from recoverykit.estimators._grounds import Grounds, terms_of
 from recoverykit.estimators._mixture_prediction import Band, Predictor, mean_survival, survival, susceptible
 from recoverykit.estimators._mixture_residuals import cox_snell
-from recoverykit.estimators._mixture_tables import ShareInterval
 from recoverykit.estimators._mixture_terms import MIXTURE, Family
 from recoverykit.estimators._rows import check_choice
 from recoverykit.estimators.distributions import standard_distribution
@@ -114,6 +115,19 @@ class CureFit:
         """Schwarz's criterion, n_params log(n_episodes) - 2 loglik."""
         return self.n_params * float(np.log(self.n_episodes)) - 2.0 * self.loglik
 
+    @property
+    def grounds(self) -> Grounds:
+        """What a comparison with another fit rests on."""
+        return Grounds(
+            likelihood=f"{self.family.name} model with link {self.link}",
+            form=self.form,
+            n_by_outcome=(self.n_events,),
+            columns=self.columns,
+            last_time=self.last_time,
+            terms=terms_of(self.params),
+            distributions={"": self.distribution},
+        )
+
     def predict_susceptible(
         self,
         frame: pd.DataFrame,
@@ -155,12 +169,7 @@ class CureFit:
         predictor = self._predictor(frame)
         draws = simulation.drawn_parameters(predictor, method, rng, n_draws) if interval else None
         band = susceptible(predictor) if draws is None else simulation.simulated_susceptible(predictor, draws)
-        if not interval:
-            return pd.Series(band.value, index=frame.index, name="prob_susceptible")
-        open_terms = self.standard_errors["incidence"].isna().to_numpy()
-        open_rows = (predictor.incidence[:, open_terms] != 0).any(axis=1)
-        limits = {"lower": np.where(open_rows, np.nan, band.lower), "upper": np.where(open_rows, np.nan, band.upper)}
-        return pd.DataFrame({"value": band.value, **limits}, index=frame.index)
+        return tables.susceptible_table(band, predictor.incidence, self.standard_errors, frame.index, interval=interval)
 
     def predict_survival(
         self,
@@ -255,8 +264,7 @@ class CureFit:
             As ``predict_survival``; ValueError for weights that are negative or all 0, and unknown quantities.
         """
         check_choice("quantity", quantity, _QUANTITIES)
-        asked = tables.checked_times(times)
-        asked = asked if asked[0] == 0 else np.concatenate([[0.0], asked])
+        asked = tables.from_zero(times)
         weight = tables.checked_weights(weights, len(frame))
         predictor = self._predictor(frame)
         draws = simulation.drawn_parameters(predictor, method, rng, n_draws)
@@ -305,11 +313,16 @@ class CureFit:
 
     def to_record(self) -> dict[str, object]:
         """Return the fit as plain numbers and texts that JSON takes; None where there is no number."""
-        return tables.fit_record(self)
+        choices = ("distribution", "incidence", "latency", "link", "event_name", "form")
+        return tables.fit_record(self, (*choices, *tables.FACTS)) | {"family": self.family.name}
 
     def sentence(self) -> str:
         """Name the event, and say what share is estimated never to have it."""
-        return tables.fit_sentence(self)
+        opening = f"Event: {self.event_name}. Of {self.n_episodes:,.0f} episodes {self.n_events:,.0f} have had it"
+        latency = f"{self.distribution.replace('_', ' ')} latency"
+        model = latency if self.family is MIXTURE else f"{self.family.name} model, {latency}"
+        caution = "" if self.boundary is None else f"; note that {self.boundary}"
+        return f"{opening}; {self.never.text()} are estimated never to have it ({model}){caution}."
 
     def _repr_html_(self) -> str:
         return tables.fit_html(self)
@@ -325,7 +338,10 @@ class CureFit:
         interval: bool,
     ) -> Band:
         predictor = self._predictor(frame)
-        draws = simulation.drawn_parameters(predictor, method, rng, n_draws) if interval else None
+        if not interval:
+            value = simulation.survival_values(predictor, times)
+            return Band(value, value, value, value)  # no limits are asked for, so none are worked out
+        draws = simulation.drawn_parameters(predictor, method, rng, n_draws)
         return survival(predictor, times) if draws is None else simulation.simulated_survival(predictor, draws, times)
 
     def _predictor(self, frame: pd.DataFrame) -> Predictor:

@@ -1,21 +1,21 @@
-"""What comes back of the exposure at default, by months in default, and what is still to come for open episodes.
+"""What comes back of the exposure at default, by months in default: the additive curve.
 
-Two estimates of one process. ``recovery_curve`` divides each month's net recoveries by the exposure of all episodes
-observed to that month, closed or open, so that open episodes are censored and never zero. ``remaining_recovery`` looks
-at the episodes still open at the start of each month only: it says what an episode that is open today may expect,
-which an average over all episodes does not. Both take sums by obligor and month and know nothing of single cash flows,
-of dates or of how they were discounted.
+Each month's recoveries are divided by the exposure of all episodes observed to that month, closed or open, so that open
+episodes are censored and never zero, and the months are summed. It takes sums by obligor and month and knows nothing
+of single cash flows, of dates or of how they were discounted. What an episode that is open today may still expect
+stands in ``remaining_recovery``.
 """
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from recoverykit.curves import StepCurve
+from recoverykit.errors import ContractError
 from recoverykit.estimators._clusters import (
+    CELLS,
     check_bootstrap,
     check_cells,
     draw_counts,
@@ -23,12 +23,20 @@ from recoverykit.estimators._clusters import (
     sum_by_cluster,
     totals_by_month,
 )
-from recoverykit.estimators._recovery_kernels import monthly_shares, months_known, totals_after
-from recoverykit.estimators._rows import Array, check_level
-from recoverykit.vocabulary import MINIMUM_CELL_COUNT
+from recoverykit.estimators._curve_rows import columns_of
+from recoverykit.estimators._recovery_kernels import cumulative_rates, months_known
+from recoverykit.estimators._rows import Array, broken, check_columns, check_level
+from recoverykit.estimators.remaining_recovery import MINIMUM_OPEN, RemainingRecovery, remaining_recovery
+from recoverykit.vocabulary import WHOLE_BOOK, segment_name
 
-#: Open episodes at the start of the last month of a remaining curve, unless said otherwise.
-MINIMUM_OPEN = MINIMUM_CELL_COUNT
+__all__ = [
+    "MINIMUM_OPEN",
+    "RemainingRecovery",
+    "recovery_curve",
+    "recovery_curve_by",
+    "recovery_curve_parts",
+    "remaining_recovery",
+]
 
 
 def recovery_curve(
@@ -55,7 +63,7 @@ def recovery_curve(
     exposure_col, count_col : str
         Exposure at default and number of the episodes observed to the end of the month, closed ones included.
     cluster_col : str
-        What is drawn in the bootstrap; its episodes stay together.
+        What is drawn in the bootstrap; its episodes stay together. Without a bootstrap it is not read.
     n_bootstrap : int
         Number of draws; 0 for no interval, and the limits are NaN.
     rng : numpy.random.Generator, optional
@@ -93,185 +101,203 @@ def recovery_curve(
 
     In month 1 30 of 200 came back; in month 2 30 of the 100 still observed, which makes 45 %.
     """
-    check_level(level)
-    check_bootstrap(n_bootstrap, rng)
-    columns = [amount_col, exposure_col, count_col]
-    check_cells(cells, columns, cluster_col=cluster_col)
-    amount, exposure, count = totals_by_month(cells, columns)
-    n_months = months_known(exposure, count, minimum_at_risk)
-    values = np.cumsum(amount[:n_months] / exposure[:n_months])
-    errors = lower = upper = np.full(n_months, np.nan)
-    if n_bootstrap and rng is not None:
-        sums = sum_by_cluster(cells, columns[:2], cluster_col=cluster_col)
-        draws = []
-        for counts in draw_counts(rng, n_clusters=len(sums.clusters), n_draws=n_bootstrap):
-            drawn = sums.drawn(counts)[:, :, :n_months]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                draws.append(np.cumsum(drawn[:, 0] / np.where(drawn[:, 1] > 0, drawn[:, 1], np.nan), axis=1))
-        curves = np.concatenate(draws)
-        lower, upper = percentile_limits(curves, level)
-        errors = curves.std(axis=0, ddof=1) if n_bootstrap > 1 else errors
-    return StepCurve(
-        times=np.arange(n_months, dtype=float),
-        values=values,
-        lower=lower,
-        upper=upper,
+    curves = recovery_curve_by(
+        cells,
+        by=(),
+        amount_cols=(amount_col,),
+        exposure_col=exposure_col,
+        count_col=count_col,
+        cluster_col=cluster_col,
+        n_bootstrap=n_bootstrap,
+        rng=rng,
         level=level,
-        standard_errors=errors,
-        n_at_risk=count[:n_months],
+        minimum_at_risk=minimum_at_risk,
     )
+    return curves[WHOLE_BOOK][amount_col]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RemainingRecovery:
-    """What episodes that are still open recover month by month, and how fast they close.
-
-    Attributes
-    ----------
-    months : ndarray of shape (n_months,)
-        0, 1, ..., T: months in default. Nothing is expected after month T, where the data end.
-    share_of_ead : ndarray of shape (n_months,)
-        Net recovery in the month of the episodes open at its start, as a share of their EAD; negative where costs
-        exceed recoveries.
-    share_resolved : ndarray of shape (n_months,)
-        EAD-weighted share of the episodes open at the start of the month that ended in it, in [0, 1].
-    still_open : ndarray of shape (n_months,)
-        EAD-weighted share of all episodes still open after the month: the product of 1 - ``share_resolved``.
-    n_open_at_start, ead_open_at_start : ndarray of shape (n_months,)
-        Number and EAD (currency) of the episodes open at the start of the month that were observed to its end.
-
-    Notes
-    -----
-    With rho_m the share of EAD, h_m the share resolved and S_m = prod (1 - h), an episode open after month t expects
-    sum over m > t of S_{m-1} / S_t rho_m. That is unbiased when reporting dates say nothing about prospects: open
-    episodes of an age then go on as earlier ones of that age did. All shares are weighted by EAD; where large and
-    small exposures recover differently, split by a segment that tells them apart.
-
-    Examples
-    --------
-    >>> curve = RemainingRecovery(months=[0, 1, 2], share_of_ead=[0, 0.2, 0.3], share_resolved=[0, 0.5, 1.0],
-    ...                           still_open=[1, 0.5, 0], n_open_at_start=[4, 4, 2], ead_open_at_start=[400, 400, 200])
-    >>> curve.increments_after(0).tolist()
-    [0.2, 0.15]
-    >>> curve.total_after(1)
-    0.3
-
-    An episode open after a month recovers another 30 % of its EAD; one just defaulted 20 % in the first month and
-    half of 30 % in the second, for half are closed by then.
-    """
-
-    months: Array
-    share_of_ead: Array
-    share_resolved: Array
-    still_open: Array
-    n_open_at_start: Array
-    ead_open_at_start: Array
-
-    def __post_init__(self) -> None:
-        """Freeze the arrays and check their shapes."""
-        for field in fields(self):
-            array = np.array(getattr(self, field.name), dtype=float)
-            array.setflags(write=False)
-            object.__setattr__(self, field.name, array)
-            if array.shape != (len(self.months),):
-                raise ValueError(f"{field.name} has shape {array.shape}, months has {len(self.months)} entries")
-        if len(self.months) == 0 or not np.array_equal(self.months, np.arange(len(self.months))):
-            raise ValueError("months must be 0, 1, 2, ... without a gap")
-
-    def increments_after(self, month: int) -> Array:
-        """Return the expected net recovery in each later month of an episode open after ``month``.
-
-        Parameters
-        ----------
-        month : int
-            Completed months in default, 0 or more.
-
-        Returns
-        -------
-        ndarray of shape (T - month,)
-            Shares of EAD for months month + 1 to T; empty when the episode is as old as the curve or older.
-        """
-        if month < 0 or month != int(month):
-            raise ValueError(f"month is {month!r}; give completed months in default, 0 or more")
-        later = slice(int(month) + 1, None)
-        reached = np.cumprod(np.concatenate([[1.0], 1.0 - self.share_resolved[later]]))[:-1]
-        return reached * self.share_of_ead[later]
-
-    def total_after(self, month: ArrayLike) -> Any:
-        """Return the expected net recovery, as a share of EAD, of an episode open after ``month``.
-
-        Parameters
-        ----------
-        month : float or array of float
-            Months in default, 0 or more. Within a month recoveries and closures are taken as evenly spread.
-
-        Returns
-        -------
-        float or ndarray
-            Of the shape of ``month``; 0 from the last month of the curve on.
-        """
-        totals = totals_after(np.atleast_1d(month), self.share_of_ead[None], self.share_resolved[None])[0]
-        return float(totals[0]) if np.ndim(month) == 0 else totals
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per month with all attributes, and what is still to come after it."""
-        return pd.DataFrame({**asdict(self), "total_after": self.total_after(self.months)})
-
-    def to_record(self) -> dict[str, list[float]]:
-        """Return the arrays as lists that JSON can hold."""
-        return {name: array.tolist() for name, array in asdict(self).items()}
-
-    @classmethod
-    def from_record(cls, record: dict[str, list[float]]) -> "RemainingRecovery":
-        """Return the curve that ``to_record`` wrote."""
-        return cls(**{name: np.array(values, dtype=float) for name, values in record.items()})
-
-
-def remaining_recovery(
+def recovery_curve_by(
     cells: pd.DataFrame,
     *,
-    amount_col: str = "present_value_amount_open",
-    exposure_col: str = "ead_open_at_start",
-    resolved_col: str = "ead_resolved",
-    count_col: str = "n_open_at_start",
-    minimum_at_risk: int = MINIMUM_OPEN,
-) -> RemainingRecovery:
-    """Estimate what an episode still open may expect to recover.
+    by: str | Sequence[str],
+    amount_cols: Sequence[str] = ("present_value_amount", "present_value_gross_amount"),
+    exposure_col: str = "ead_at_risk",
+    count_col: str = "n_at_risk",
+    cluster_col: str = "obligor_id",
+    n_bootstrap: int = 0,
+    rng: np.random.Generator | None = None,
+    level: float = 0.95,
+    minimum_at_risk: int = 1,
+) -> dict[str, dict[str, StepCurve]]:
+    """Estimate the cumulative recovery rate of every segment or vintage, net and gross, in one call.
 
     Parameters
     ----------
     cells : DataFrame
-        One row per obligor and month in default with ``month`` (whole, from 0) and the columns below. Not changed.
-    amount_col : str
-        Net recovery in the month of the episodes open at its start, currency.
-    exposure_col, resolved_col, count_col : str
-        Their EAD, the EAD of those that ended in the month, and their number.
-    minimum_at_risk : int
-        The curve ends at the last month with at least this many open episodes at its start. What one of the last few
-        open episodes recovers would else be expected of all younger ones: on a book of 1,500 defaults a single good
-        closure among the five oldest moved the average LGD by 1.5 points.
+        As in ``recovery_curve``, as from ``recovery_cells(..., by=by)``. Not changed.
+    by : str or sequence of str
+        Columns that tell the curves apart; an empty sequence is the whole book. By ``outcome`` each curve is that of
+        the episodes known to have ended so: a description, not a forecast, for long workouts of an outcome are seen
+        later than short ones; see ``recovery_curve_parts`` for shares that add up.
+    amount_cols : sequence of str
+        Recoveries in the month, currency: one curve for each. All of them share the draws of a bootstrap.
+    exposure_col, count_col, cluster_col, n_bootstrap, rng, level, minimum_at_risk
+        As in ``recovery_curve``.
 
     Returns
     -------
-    RemainingRecovery
+    dict of str to dict of str to StepCurve
+        Segment name (values joined as in ``segment_name``), sorted, to column to curve. Each equals the curve of
+        ``recovery_curve`` on the segment's rows.
 
     Raises
     ------
-    ContractError
-        When columns or numbers are missing.
-    InsufficientDataError
-        When no month has the minimum number at risk.
+    ContractError, InsufficientDataError, ValueError
+        As in ``recovery_curve``; also when a segment column is missing or has missing values.
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"region": ["east", "west", "west"], "month": 0, "n_at_risk": 1, "ead_at_risk": 100.0,
+    ...                       "net": [20.0, 30.0, 10.0], "gross": [25.0, 30.0, 20.0]})
+    >>> curves = recovery_curve_by(cells, by="region", amount_cols=("net", "gross"))
+    >>> {name: [curve[c].values[0].item() for c in ("net", "gross")] for name, curve in curves.items()}
+    {'east': [0.2, 0.25], 'west': [0.2, 0.25]}
+
+    In both regions 20 % came back after costs, 25 % before.
     """
-    columns = [amount_col, exposure_col, resolved_col, count_col]
-    check_cells(cells, columns)
-    amount, exposure, resolved, count = totals_by_month(cells, columns)
-    n_months = months_known(exposure, count, minimum_at_risk)
-    share_of_ead, share_resolved = monthly_shares(amount[:n_months], exposure[:n_months], resolved[:n_months])
-    return RemainingRecovery(
-        months=np.arange(n_months, dtype=float),
-        share_of_ead=share_of_ead,
-        share_resolved=share_resolved,
-        still_open=(1.0 - share_resolved).cumprod(),
-        n_open_at_start=count[:n_months],
-        ead_open_at_start=exposure[:n_months],
-    )
+    options = _Options(exposure_col, count_col, cluster_col, n_bootstrap, rng, level, minimum_at_risk)
+    _check(cells, amount_cols, options)
+    names = columns_of(by)
+    if not names:
+        return {WHOLE_BOOK: _estimate(cells, amount_cols, options)}
+    _check_labels(cells, names)
+    segments: dict[str, list[pd.DataFrame]] = {}
+    for key, rows in cells.groupby(names, observed=True, sort=True):  # values that read the same are one segment
+        segments.setdefault(segment_name([str(value) for value in key]), []).append(rows)
+    return {name: _estimate(pd.concat(segments[name]), amount_cols, options) for name in sorted(segments)}
+
+
+def recovery_curve_parts(
+    cells: pd.DataFrame,
+    *,
+    part_col: str,
+    amount_col: str = "present_value_amount",
+    exposure_col: str = "ead_at_risk",
+    count_col: str = "n_at_risk",
+    cluster_col: str = "obligor_id",
+    n_bootstrap: int = 0,
+    rng: np.random.Generator | None = None,
+    level: float = 0.95,
+    minimum_at_risk: int = 1,
+) -> dict[str, StepCurve]:
+    """Split the cumulative recovery rate into what came from each outcome; the parts add up to the curve.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As in ``recovery_curve``, with one more column, as from ``recovery_cells(..., by=["outcome"])``. Not changed.
+    part_col : str
+        The column whose values are the parts.
+    amount_col, exposure_col, count_col, cluster_col, n_bootstrap, rng, level, minimum_at_risk
+        As in ``recovery_curve``.
+
+    Returns
+    -------
+    dict of str to StepCurve
+        Part, sorted, to the sum over months of (recovery of the part) / (exposure at risk of all parts), a share of
+        the EAD of all.
+
+    Raises
+    ------
+    ContractError, InsufficientDataError, ValueError
+        As in ``recovery_curve_by``.
+
+    Examples
+    --------
+    >>> cells = pd.DataFrame({"outcome": ["sold", "open"], "month": 0, "n_at_risk": 1, "ead_at_risk": 100.0,
+    ...                       "present_value_amount": [60.0, 10.0]})
+    >>> {part: curve.values[0].item() for part, curve in recovery_curve_parts(cells, part_col="outcome").items()}
+    {'open': 0.05, 'sold': 0.3}
+
+    Of 35 % recovered, 30 points came from the loan that was sold.
+    """
+    options = _Options(exposure_col, count_col, cluster_col, n_bootstrap, rng, level, minimum_at_risk)
+    _check(cells, [amount_col], options)
+    _check_labels(cells, [part_col])
+    part = cells[part_col].astype(str).to_numpy()
+    needed = ["month", exposure_col, count_col, *([cluster_col] if n_bootstrap else [])]
+    amount = cells[amount_col].to_numpy(dtype=float)
+    columns = {name: np.where(part == name, amount, 0.0) for name in sorted(set(part))}
+    marked = {f"part {name}": values for name, values in columns.items()}
+    curves = _estimate(cells[needed].assign(**marked), list(marked), options)
+    return {name: curves[f"part {name}"] for name in columns}
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    exposure: str
+    count: str
+    cluster: str
+    n_bootstrap: int
+    rng: np.random.Generator | None
+    level: float
+    minimum_at_risk: int
+
+
+def _check(cells: pd.DataFrame, amount_cols: Sequence[str], options: _Options) -> None:
+    check_level(options.level)
+    check_bootstrap(options.n_bootstrap, options.rng)
+    if isinstance(amount_cols, str) or not amount_cols:
+        raise ValueError(f"amount_cols is {amount_cols!r}; give a sequence of one column or more")
+    cluster = options.cluster if options.n_bootstrap else None
+    check_cells(cells, [*amount_cols, options.exposure, options.count], cluster_col=cluster)
+
+
+def _check_labels(cells: pd.DataFrame, names: Sequence[str]) -> None:
+    """Refuse columns of labels that are missing or have gaps: their rows would silently be in no curve."""
+    check_columns(cells, names, table=CELLS)
+    found = []
+    for name in names:
+        found += broken(cells, f"{name} must not be missing", cells[name].isna().to_numpy(), table=CELLS)
+    if found:
+        raise ContractError(found)
+
+
+def _estimate(cells: pd.DataFrame, amount_cols: Sequence[str], options: _Options) -> dict[str, StepCurve]:
+    """Return one curve per amount; all share exposure and draws."""
+    columns = [*amount_cols, options.exposure]
+    totals = totals_by_month(cells, [*columns, options.count])
+    count = totals[-1]
+    n_months = months_known(totals[-2], count, options.minimum_at_risk)
+    values = cumulative_rates(totals[None, :-1, :n_months])[0]
+    errors = lower = upper = np.full(values.shape, np.nan)
+    if options.n_bootstrap and options.rng is not None:
+        draws = _drawn(cells, columns, n_months, options, options.rng)
+        lower, upper = percentile_limits(draws, options.level)
+        errors = draws.std(axis=0, ddof=1) if options.n_bootstrap > 1 else errors
+    return {
+        name: StepCurve(
+            times=np.arange(n_months, dtype=float),
+            values=values[k],
+            lower=lower[k],
+            upper=upper[k],
+            level=options.level,
+            standard_errors=errors[k],
+            n_at_risk=count[:n_months],
+        )
+        for k, name in enumerate(amount_cols)
+    }
+
+
+def _drawn(
+    cells: pd.DataFrame, columns: Sequence[str], n_months: int, options: _Options, rng: np.random.Generator
+) -> Array:
+    """Return the curves of draws of obligors, of shape (n_draws, n_amounts, n_months)."""
+    clusters = pd.Index(cells[options.cluster].unique()).sort_values()
+    known = cells[cells["month"] < n_months]
+    sums = sum_by_cluster(known, columns, cluster_col=options.cluster, clusters=clusters)
+    drawn = [
+        cumulative_rates(sums.drawn(counts))
+        for counts in draw_counts(rng, n_clusters=len(clusters), n_draws=options.n_bootstrap)
+    ]
+    return np.concatenate(drawn)

@@ -109,7 +109,7 @@ class SegmentLoss:
 
     def in_average(self) -> pd.DataFrame:
         """Return the episodes that the averages rest on, with their loss as ``lgd``."""
-        return _averaged(self.per_episode).rename(columns={"expected_lgd": "lgd"})
+        return averaged(self.per_episode).rename(columns={"expected_lgd": "lgd"})
 
     def averages(self) -> pd.DataFrame:
         """Return the averages side by side: all episodes, closed only, open ones as recorded."""
@@ -131,7 +131,7 @@ class SegmentLoss:
 
     def open_rates(self) -> dict[str, float]:
         """Return what open episodes have recovered on average and may still expect, and closed ones recovered."""
-        used = _averaged(self.per_episode)
+        used = averaged(self.per_episode)
         still_open = used[~used["is_closed"]]
         return {
             "recovered_open": float(still_open["recovered_rate"].mean()),
@@ -228,7 +228,7 @@ def estimate_loss(
     """
     whole = workout(book, policy)
     case = book.restricted(segment)
-    per_episode, cells, bases = _expected(case, book, whole, minimum_at_risk)
+    per_episode, cells, bases = expected_losses(case, book, whole, minimum_at_risk=minimum_at_risk)
     estimate = lgd_summary(
         per_episode,
         cells=cells,
@@ -239,7 +239,7 @@ def estimate_loss(
         level=level,
     )
     return SegmentLoss(
-        tuple(bases.values()), estimate, per_episode, _by_outcome(_averaged(per_episode)), whole.restricted(case)
+        tuple(bases.values()), estimate, per_episode, _by_outcome(averaged(per_episode)), whole.restricted(case)
     )
 
 
@@ -252,16 +252,33 @@ def losses_by_segment(book: Book, *, policy: LedgerPolicy, minimum_at_risk: int 
         One row per segment, sorted: segment, own_months (months of the curve that rest on the segment's own episodes)
         and the numbers of ``LgdEstimate``.
     """
-    per_episode, _, bases = _expected(book, book, workout(book, policy), minimum_at_risk)
+    per_episode, _, bases = expected_losses(book, book, workout(book, policy), minimum_at_risk=minimum_at_risk)
     losses = lgd_by(per_episode, "segment")
     losses.insert(1, "own_months", [bases[segment].own_months for segment in losses["segment"]])
     return losses
 
 
-def _expected(
-    case: Book, book: Book, whole: Workout, minimum_at_risk: int
+def expected_losses(
+    case: Book, book: Book, whole: Workout, *, minimum_at_risk: int
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], dict[str, CurveBasis]]:
-    """Return the loss of each episode of a case, and the cells and basis of each of its segments' curves."""
+    """Return the loss of each episode of a case, and the cells and basis of the curve of each of its segments.
+
+    Parameters
+    ----------
+    case, book : Book
+        The segment, and the whole book that it belongs to.
+    whole : Workout
+        Of the whole book.
+    minimum_at_risk : int
+        As in ``estimate_loss``.
+
+    Returns
+    -------
+    per_episode : DataFrame
+        From ``expected_lgd``, with the segment.
+    cells, bases : dict
+        By name of the segment.
+    """
     labels = segment_labels(case.episodes, book.segment_by)
     worksheet = whole.worksheet.set_index("episode_id", drop=False)
     parts, cells, bases = [], {}, {}
@@ -317,7 +334,7 @@ def _closed_curve(own: Workout) -> pd.DataFrame:
     return value.rename("value").rename_axis("months").reset_index()
 
 
-def _averaged(per_episode: pd.DataFrame) -> pd.DataFrame:
+def averaged(per_episode: pd.DataFrame) -> pd.DataFrame:
     """Return the episodes that the averages rest on: no late entries, and none without a loss."""
     return per_episode[~per_episode["is_late_entry"] & per_episode["expected_lgd"].notna()]
 

@@ -31,6 +31,7 @@ def open_book(
     segment: str = WHOLE_BOOK,
     segment_by: tuple[str, ...] | list[str] = DEFAULT_SEGMENT_BY,
     definition: DefaultDefinition | None = None,
+    freeze: bool = False,
 ) -> Book:
     """Open the book from a data spec or from a prepared folder.
 
@@ -46,6 +47,9 @@ def open_book(
         Segment columns, for a spec; a prepared book brings its own.
     definition : DefaultDefinition, optional
         Rules of default and cure, for a spec; the house rules when absent.
+    freeze : bool
+        Set the clock back to the reporting date: what is dated later is cut and counted, whatever the spec says of it.
+        A prepared folder holds the frozen books that its run asked for.
 
     Raises
     ------
@@ -58,7 +62,7 @@ def open_book(
     """
     path = Path(data)
     if path.is_dir():
-        book = read_book(path)
+        book = read_book(frozen_folder(path, reporting_date) if freeze else path)
         if reporting_date and pd.to_datetime(reporting_date, format="%Y-%m-%d", errors="coerce") != book.reporting_date:
             raise SpecError(
                 f"the book in {path.name} was prepared as of {book.reporting_date:%Y-%m-%d}, not {reporting_date}; "
@@ -66,11 +70,18 @@ def open_book(
             )
     elif path.is_file():
         spec = incoming.mapping.read_spec(path)
+        if freeze:
+            spec = spec.model_copy(update={"after_reporting_date": "cut"})
         loaded = incoming.sources.load_checked(spec, reporting_date=reporting_date or None)
         book = build_book(loaded, name=spec.name, segment_by=segment_by, definition=definition)
     else:
         raise SpecError(f"no data spec and no prepared book at {path}")
     return book.restricted(segment)
+
+
+def frozen_folder(folder: str | Path, as_of: str | pd.Timestamp) -> Path:
+    """Return where a prepared folder keeps its book as of an earlier date."""
+    return Path(folder) / "frozen" / f"{pd.Timestamp(as_of):%Y-%m-%d}"
 
 
 def build_book(

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,6 +19,9 @@ from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.errors import SpecError
 from recoverykit.portfolio.book import FACTS, Book, rows_of, with_plain_dates
 from recoverykit.vocabulary import WHOLE_BOOK
+
+if TYPE_CHECKING:
+    from recoverykit.episodes.worksheet import EpisodeWorksheet
 
 FRAMES = ("ledger", "worksheet", "cells", "triangle", "exclusions")
 #: Undiscounted flows net of direct costs: a provision discounts to the reporting date, at each facility's own rate.
@@ -121,6 +125,37 @@ def workout(book: Book, policy: LedgerPolicy) -> Workout:
         triangle=history.triangle.vintage_triangle(book.episodes, ledger, by=book.segment_by).to_pandas(),
         exclusions=built.exclusions.to_pandas(),
     )
+
+
+def audit_worksheet(book: Book, episode_ids: Sequence[str], *, policy: LedgerPolicy) -> "EpisodeWorksheet":
+    """Return the worksheet from which an auditor recomputes the LGD of some episodes of a book.
+
+    Parameters
+    ----------
+    book : Book
+        The whole book, or one segment.
+    episode_ids : sequence of str
+        The episodes, each once.
+    policy : LedgerPolicy
+        Discounting and the treatment of costs, drawings and cures.
+
+    Returns
+    -------
+    EpisodeWorksheet
+        Every cash flow of the episodes, in or out and why, and the parts of their loss; ``write_workbook`` makes an
+        Excel file of it.
+
+    Raises
+    ------
+    ContractError
+        When an episode is not in the book or named twice, or the policy needs a table that the book has not.
+    InsufficientDataError
+        When no episode is named, or one of them has no discount rate.
+    """
+    built = history.ledger.build_ledger(
+        book.episodes, book.cash_flows, reporting_date=book.reporting_date, policy=policy
+    )
+    return history.worksheet.episode_worksheet(built, episode_ids)
 
 
 def all_exclusions(book: Book, policy: LedgerPolicy) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from recoverykit.report.formats import (
     listed,
     number_of,
 )
-from recoverykit.report.labels import outcome_words
+from recoverykit.report.labels import DISTRIBUTION_WORDS, outcome_words
 from recoverykit.vocabulary import CLOSED_OUTCOMES
 
 #: Difference of two LGDs that is not worth a sentence: a twentieth of a percentage point.
@@ -164,7 +164,7 @@ def sentence_model(
     lower, upper : float, optional
         Interval of that share.
     model : str
-        Name of the model, such as ``log-normal mixture cure model``.
+        Name of the model, or of the latency distribution of a mixture cure model, such as ``lognormal``.
 
     Examples
     --------
@@ -172,7 +172,8 @@ def sentence_model(
     >>> text.split("; ")[1]
     '57.5 % of defaulted loans are estimated never to reach it.'
     """
-    what = f"The event of this {model or 'model'} is the {event} of a loan"
+    name = f"{DISTRIBUTION_WORDS[model]} mixture cure model" if model in DISTRIBUTION_WORDS else model or "model"
+    what = f"The event of this {name} is the {event} of a loan"
     if is_missing(never_share):
         return f"{what}; the share that never reaches it could not be estimated."
     share = f"{format_share(never_share)}{interval_words(lower, upper)}"

@@ -17,13 +17,23 @@ LABELS = {
     "allowance": "Allowance",
     "amount": "Amount",
     "as_recorded_lgd": "LGD as recorded",
+    "auc": "AUC at that month",
+    "auc_drop": "Loss of AUC",
     "basis": "Estimated from",
     "bic": "BIC",
+    "brier_ratio": "Brier score against no drivers",
+    "brier_score": "Brier score",
+    "by_chance": "By chance alone",
+    "calibration_z": "Calibration, z",
+    "change_z": "Change, z",
     "closed_only_lgd": "LGD, closed only",
     "closed_only_lgd_ead_weighted": "LGD, closed only, EAD-weighted",
     "collateral_kind": "Collateral",
+    "concordance": "Concordance (Uno)",
     "cost_amount": "Costs",
     "coverage_ratio": "Coverage",
+    "cure_auc": "AUC of ever curing, by the model",
+    "cure_k_index": "K-index of when, by the model",
     "default_date": "Default date",
     "default_vintage": "Quarter of default",
     "discount_factor": "Discount factor",
@@ -38,6 +48,7 @@ LABELS = {
     "facility_id": "Facility",
     "gross_carrying_amount": "Gross carrying amount",
     "gross_recovery_amount": "Gross recoveries",
+    "integrated_brier_score": "Integrated Brier score",
     "lgd": "LGD",
     "lgd_ead_weighted": "LGD, EAD-weighted",
     "lgd_floored": "LGD, floored",
@@ -48,7 +59,9 @@ LABELS = {
     "months": "Months",
     "months_in_default": "Months in default",
     "n_at_risk": "At risk",
+    "n_cures": "Cures",
     "never": "Share that never cures",
+    "outside_share": "Outside development's range",
     "own_months": "Months of the curve on own loans",
     "n_beyond_curve": "Beyond the curve",
     "n_closed": "Closed",
@@ -63,6 +76,8 @@ LABELS = {
     "outcome": "Outcome",
     "outstanding": "Outstanding",
     "p_value": "p-value",
+    "population_stability_index": "Stability index",
+    "prediction_accuracy_index": "Index of prediction accuracy",
     "present_value_amount": "Present value",
     "realised_lgd": "Realised LGD",
     "standard_error": "Standard error",
@@ -82,6 +97,15 @@ _KINDS: dict[str, Kind] = {
     "month": "count",
     "months": "months",
     "months_in_default": "months",
+}
+#: Latency distributions as a reader knows them.
+DISTRIBUTION_WORDS = {
+    "weibull": "Weibull",
+    "exponential": "exponential",
+    "lognormal": "log-normal",
+    "loglogistic": "log-logistic",
+    "gamma": "gamma",
+    "generalized_gamma": "generalised gamma",
 }
 _OUTCOME_WORDS = {Outcome.WRITTEN_OFF: "written off", Outcome.OPEN: "still open"}
 
@@ -128,6 +152,29 @@ def outcome_words(outcome: str) -> str:
     'written off'
     """
     return _OUTCOME_WORDS.get(Outcome(outcome), str(outcome))
+
+
+def distribution_words(name: str) -> str:
+    """Return a latency distribution as a reader knows it; any other text as it is.
+
+    Examples
+    --------
+    >>> distribution_words("lognormal")
+    'log-normal'
+    """
+    return DISTRIBUTION_WORDS.get(name, name)
+
+
+def driver_words(driver: str, level: str = "") -> str:
+    """Return a driver, or a level of one, as it stands within a sentence.
+
+    Examples
+    --------
+    >>> driver_words("ltv_ratio"), driver_words("product", "credit_card"), driver_words("ead")
+    ('loan to value', 'credit card', 'EAD')
+    """
+    words = level.replace("_", " ") if level else label_of(driver)
+    return words if words[:2].isupper() else words[:1].lower() + words[1:]
 
 
 def segment_words(segment: str) -> str:

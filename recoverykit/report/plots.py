@@ -5,27 +5,39 @@ nothing but what is drawn.
 """
 
 from recoverykit.report._plots_book import plot_allowance_by_segment, plot_coverage_by_age, plot_episodes_by_vintage
+from recoverykit.report._plots_cure import plot_coefficients, plot_cox_snell
+from recoverykit.report._plots_loss import plot_back_test, plot_lgd_steps
 from recoverykit.report._plots_recovery import (
     plot_lgd_comparison,
     plot_lgd_distribution,
     plot_recovery_curve,
     plot_vintages,
 )
-from recoverykit.report._plots_survival import (
-    plot_coefficients,
-    plot_cumulative_incidence,
-    plot_time_to_cure,
-    plot_time_to_resolution,
+from recoverykit.report._plots_survival import plot_cumulative_incidence, plot_time_to_cure, plot_time_to_resolution
+from recoverykit.report._plots_validation import (
+    plot_calibration,
+    plot_calibration_by_month,
+    plot_discrimination,
+    plot_never_cured,
+    plot_parameter_stability,
 )
 
 __all__ = [
     "plot_allowance_by_segment",
+    "plot_back_test",
+    "plot_calibration",
+    "plot_calibration_by_month",
     "plot_coefficients",
     "plot_coverage_by_age",
+    "plot_cox_snell",
     "plot_cumulative_incidence",
+    "plot_discrimination",
     "plot_episodes_by_vintage",
     "plot_lgd_comparison",
     "plot_lgd_distribution",
+    "plot_lgd_steps",
+    "plot_never_cured",
+    "plot_parameter_stability",
     "plot_recovery_curve",
     "plot_time_to_cure",
     "plot_time_to_resolution",

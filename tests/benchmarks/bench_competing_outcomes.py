@@ -6,7 +6,6 @@ numerical gradients, on rows already counted. Both reach one log-likelihood; sta
 """
 
 import os
-import time
 
 import numpy as np
 import pandas as pd
@@ -64,15 +63,13 @@ def fit_peer(counts):
     return -minimize(minus_loglik, start, method="BFGS", options={"gtol": 1e-6}).fun * weight.sum()
 
 
-def test_three_outcomes_with_one_factor_beside_scipy_on_counts(benchmark):
+def test_three_outcomes_with_one_factor_beside_scipy_on_counts(benchmark, speed):
     frame = episodes(N_ROWS)
     counts = frame.groupby(list(frame.columns), as_index=False).size().rename(columns={"size": "n"})
     model = CompetingOutcomesModel(incidence="~ product")
     fit = benchmark(lambda: model.fit(frame, outcome_col="outcome", lower_col="lower", upper_col="upper"))
-    begin = time.perf_counter()
-    other = fit_peer(counts)
-    took = time.perf_counter() - begin
+    spent, other = speed.seconds(lambda: fit_peer(counts))
     assert other == pytest.approx(fit.loglik, rel=SAME_MAXIMUM)
     benchmark.extra_info["rows after compression"] = fit.n_compressed_rows
-    benchmark.extra_info["times faster than scipy on counts"] = round(took / benchmark.stats.stats.min, 1)
-    print(f"\n{benchmark.name}: {1000 * benchmark.stats.stats.min:,.0f} ms, {benchmark.extra_info}")
+    peers = {"scipy's BFGS on counts, no errors": spent}
+    speed.record("competing outcomes, 3 outcomes, 1 factor", rows=N_ROWS, peers=peers)

@@ -6,7 +6,6 @@ rounds, and hundreds more in a bootstrap for its standard errors.
 """
 
 import os
-import time
 
 import numpy as np
 import pandas as pd
@@ -57,22 +56,20 @@ def em_rounds(frame, n_rounds):
 
 @pytest.mark.parametrize("ties", ["breslow", "efron"])
 @pytest.mark.parametrize("monthly", [False, True], ids=["continuous", "monthly"])
-def test_cox_cure_with_standard_errors(benchmark, monthly, ties):
+def test_cox_cure_with_standard_errors(benchmark, speed, monthly, ties):
     frame = episodes(N_ROWS, monthly=monthly)
     model = CoxCureModel(incidence=FORMULA, latency=FORMULA, ties=ties)
     fit = benchmark(lambda: model.fit(frame, **TIMES))
     assert fit.standard_errors.notna().all()
     benchmark.extra_info["rows after compression"] = fit.n_compressed_rows
-    print(f"\n{benchmark.name}: {1000 * benchmark.stats.stats.min:,.0f} ms for {N_ROWS:,} episodes")
+    kind = "months, 5 classes" if monthly else "continuous"
+    speed.record(f"Cox cure with errors, {kind}, {ties}", rows=N_ROWS, mark="500 ms")
 
 
-def test_a_whole_fit_beside_one_round_of_em(benchmark):
+def test_a_whole_fit_beside_one_round_of_em(benchmark, speed):
     frame = episodes(N_ROWS, monthly=False)
     model = CoxCureModel(incidence=FORMULA, latency=FORMULA)
     benchmark(lambda: model.fit(frame, **TIMES))
-    begin = time.perf_counter()
-    em_rounds(frame, N_ROUNDS)
-    a_round = (time.perf_counter() - begin) / N_ROUNDS
-    ratio = a_round / benchmark.stats.stats.min
-    benchmark.extra_info["times faster than one round of EM"] = round(ratio, 1)
-    print(f"\n{benchmark.name}: the whole fit with errors takes {1 / ratio:.2f} rounds of EM without them")
+    spent, _ = speed.seconds(lambda: em_rounds(frame, N_ROUNDS))
+    peers = {"one round of EM, no errors": spent / N_ROUNDS}
+    speed.record("Cox cure with errors, continuous", rows=N_ROWS, peers=peers)

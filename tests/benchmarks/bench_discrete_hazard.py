@@ -7,8 +7,6 @@ Memory is what each allocates at its peak, Python's and numpy's, beyond the fram
 """
 
 import os
-import time
-import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -22,7 +20,6 @@ from recoverykit.vocabulary import CLOSED_OUTCOMES, Outcome
 N_ROWS = int(os.environ.get("RECOVERYKIT_BENCH_HAZARD_ROWS", "20000"))
 FORMULA = "~ cr(month, df=4) + product + region + collateral"
 TIMES = {"duration_col": "months", "outcome_col": "outcome"}
-MEGABYTE = 1e6
 #: statsmodels stops at a relative change of its deviance, so its maximum lies a little lower.
 SAME_MAXIMUM = 1e-9
 
@@ -58,34 +55,27 @@ def exploded_fits(frame, outcomes):
     return loglik
 
 
-def peak_memory(work):
-    tracemalloc.start()
-    result = work()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / MEGABYTE, result
-
-
 @pytest.mark.parametrize("outcomes", [CLOSED_OUTCOMES[:1], CLOSED_OUTCOMES], ids=["one outcome", "five outcomes"])
-def test_cells_beside_the_exploded_table(benchmark, outcomes):
+def test_cells_beside_the_exploded_table(benchmark, speed, outcomes):
     frame = episodes(N_ROWS, outcomes)
     model = DiscreteHazardModel(formula=FORMULA)
     fit = benchmark(lambda: model.fit(frame, **TIMES))
-    own = benchmark.stats.stats.min
-    begin = time.perf_counter()
-    peer = exploded_fits(frame, outcomes)
-    spent = time.perf_counter() - begin
+    spent, peer = speed.seconds(lambda: exploded_fits(frame, outcomes))
     assert peer == pytest.approx(fit.loglik, rel=SAME_MAXIMUM)
-    ours, _ = peak_memory(lambda: model.fit(frame, **TIMES))
-    theirs, _ = peak_memory(lambda: exploded_fits(frame, outcomes[:1]))
-    benchmark.extra_info["times faster than the exploded table"] = round(spent / own)
-    benchmark.extra_info["megabytes"] = round(ours)
-    benchmark.extra_info["megabytes of the exploded table"] = round(theirs)
-    print(f"\n{benchmark.name}, {N_ROWS:,} episodes: {1000 * own:,.0f} ms beside {spent:.1f} s, {benchmark.extra_info}")
+    ours = speed.megabytes(lambda: model.fit(frame, **TIMES))
+    theirs = speed.megabytes(lambda: exploded_fits(frame, outcomes[:1]))
+    benchmark.extra_info |= {"megabytes": round(ours), "megabytes of the exploded table": round(theirs)}
+    speed.record(
+        f"discrete hazard, 3 factors and a spline, {len(outcomes)} outcome{'s' * (len(outcomes) > 1)}",
+        rows=N_ROWS,
+        peers={"statsmodels GLM, exploded": spent},
+        mark="3,000 and 40 MB at 100,000",
+        memory=f"{ours:,.0f} MB, peer {theirs:,.0f} MB",
+    )
 
 
 @pytest.mark.parametrize("link", ["cloglog", "multinomial"])
-def test_five_outcomes_under_a_macro_path(benchmark, link):
+def test_five_outcomes_under_a_macro_path(benchmark, speed, link):
     frame = episodes(N_ROWS, CLOSED_OUTCOMES)
     rng = np.random.default_rng(1)
     frame["default_date"] = pd.Timestamp("2018-01-15") + pd.to_timedelta(rng.integers(0, 48, N_ROWS) * 30.4, unit="D")
@@ -93,6 +83,6 @@ def test_five_outcomes_under_a_macro_path(benchmark, link):
     macro = pd.DataFrame({"unemployment": rng.normal(size=len(months)).cumsum() / 10}, index=months)
     model = DiscreteHazardModel(formula=f"{FORMULA} + unemployment", link=link)
     options = {"macro": macro, "default_month_col": "default_date", **TIMES}
-    fit = benchmark.pedantic(model.fit, (frame,), options, rounds=3, warmup_rounds=1)
+    fit = benchmark.pedantic(model.fit, (frame,), options, rounds=2)
     benchmark.extra_info["cells"] = fit.n_cells
-    print(f"\n{benchmark.name}: {benchmark.stats.stats.min:.2f} s on {fit.n_cells:,} cells")
+    speed.record(f"discrete hazard, 5 outcomes, macro path, {link}, {fit.n_cells:,} cells", rows=N_ROWS)

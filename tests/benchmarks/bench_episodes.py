@@ -6,10 +6,6 @@ nothing but non-performing loans, all of them do. The peer counts trigger months
 less than building episodes.
 """
 
-import json
-import subprocess
-import sys
-
 import duckdb
 import pytest
 
@@ -39,48 +35,30 @@ FACILITIES = """
     from range({n_facilities}) as numbers(n)
 """
 
-PEAK = """
-import json, pathlib, resource, sys, time
-def peak_megabytes():
-    # A child's ru_maxrss may start from its parent's size; the kernel's own mark does not.
-    own = pathlib.Path("/proc/self/status")
-    if own.exists():
-        return int(own.read_text().split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+START = """
+import pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
 """
-KIT = (
-    PEAK
-    + """
+KIT = f"""
 import ibis
 from recoverykit.episodes.counts import compress_episodes
 from recoverykit.episodes.spells import build_episodes
-start, cpu = time.perf_counter(), time.process_time()
-status, facilities = (ibis.read_parquet(folder / f"{name}.parquet") for name in ("status", "facilities"))
+{START}
+start = time.perf_counter()
+status, facilities = (ibis.read_parquet(folder / f"{{name}}.parquet") for name in ("status", "facilities"))
 built = build_episodes(status, facilities, reporting_date="2023-12-31")
 counts = compress_episodes(built.episodes, by=["product"]).to_pandas()
-seconds = time.perf_counter() - start
-print(json.dumps([seconds, time.process_time() - cpu, peak_megabytes(), int(counts["n_episodes"].sum())]))
+found = {{"seconds": time.perf_counter() - start, "n_episodes": int(counts["n_episodes"].sum())}}
 """
-)
-PANDAS = (
-    PEAK
-    + """
+PANDAS = f"""
 import pandas as pd
-start, cpu = time.perf_counter(), time.process_time()
+{START}
+start = time.perf_counter()
 status = pd.read_parquet(folder / "status.parquet")
 trigger = ((status["days_past_due"] >= 90) & (status["balance_amount"] > 100)) | status["unlikely_to_pay"]
 counts = trigger.groupby(status["facility_id"]).sum()
-seconds = time.perf_counter() - start
-print(json.dumps([seconds, time.process_time() - cpu, peak_megabytes(), int((counts > 0).sum())]))
+found = {{"seconds": time.perf_counter() - start, "n_defaulted": int((counts > 0).sum())}}
 """
-)
-
-
-def run(script, folder):
-    """Run a script in a fresh process and return its seconds, CPU seconds, peak megabytes and result."""
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])  # a long query may draw its progress above
 
 
 @pytest.fixture(scope="module", params=[100, 1000], ids=["a_tenth_defaults", "all_default"])
@@ -93,21 +71,18 @@ def folder(request, tmp_path_factory):
     return place
 
 
-def test_episodes_and_counts_from_ten_million_status_rows(benchmark, folder):
-    seconds, cpu_seconds, megabytes, n_episodes = benchmark.pedantic(run, args=(KIT, folder), rounds=1)
-    peer_seconds, peer_cpu_seconds, peer_megabytes, n_defaulted = run(PANDAS, folder)
-    measured = {
-        "seconds": round(seconds, 2),
-        "cpu_seconds": round(cpu_seconds, 2),  # of all threads: what a busy machine does not stretch
-        "peak_megabytes": round(megabytes),
-        "pandas_seconds": round(peer_seconds, 2),
-        "pandas_cpu_seconds": round(peer_cpu_seconds, 2),
-        "pandas_peak_megabytes": round(peer_megabytes),
-        "times_as_fast_as_pandas": round(peer_seconds / seconds, 2),
-        "share_of_pandas_memory": round(megabytes / peer_megabytes, 2),
-        "n_episodes": n_episodes,
-    }
-    benchmark.extra_info.update(measured)
-    print(measured)
+def test_episodes_and_counts_from_ten_million_status_rows(benchmark, speed, fresh_process, folder, request):
+    runs = []
+    benchmark.pedantic(lambda: runs.append(fresh_process(KIT, folder)), rounds=1)
+    ours, peer = runs[0], fresh_process(PANDAS, folder)
+    benchmark.extra_info |= ours | {f"pandas {name}": value for name, value in peer.items()}
     # A facility that ever triggered has an episode, and may have several.
-    assert n_episodes >= n_defaulted > 0
+    assert ours["n_episodes"] >= peer["n_defaulted"] > 0
+    kind = request.node.callspec.id.replace("_", " ")
+    speed.record(
+        f"status rows to episodes and counts, {kind}",
+        rows=N_FACILITIES * N_MONTHS,
+        peers={"pandas, trigger months only": peer["seconds"]},
+        memory=f"{ours['megabytes']:,.0f} MB, peer {peer['megabytes']:,.0f} MB",
+        seconds=ours["seconds"],
+    )

@@ -4,9 +4,6 @@ lifelines counts concordant pairs with a tree in Python. Nobody installed here c
 peer is the definition as a block of n x n comparisons per horizon, on as many rows as memory bears.
 """
 
-import time
-import tracemalloc
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,18 +40,6 @@ def book():
     return simulate(N_EPISODES)
 
 
-def seconds(work):
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
-
-
-def report(benchmark, name, spent):
-    own = benchmark.stats.stats.min
-    benchmark.extra_info[f"times faster than {name}"] = round(spent / own, 1)
-    print(f"{benchmark.name}: {own:.3f} s, {name} {spent:.2f} s, ratio {spent / own:.1f}")
-
-
 def auc_options(controls="open"):
     return {
         "duration_col": "months", "outcome_col": "outcome", "outcome": "cured", "score_col": "score",
@@ -81,58 +66,65 @@ def paired_auc(frame):
     return values
 
 
-def test_auc_curve_with_standard_errors_at_60_months(benchmark, book):
+def test_auc_curve_with_standard_errors_at_60_months(benchmark, speed, book):
     curve = benchmark.pedantic(time_dependent_auc, (book,), auc_options(), rounds=3, warmup_rounds=1)
     assert curve["standard_error"].between(0, 0.1).all()
+    speed.record("AUC at 60 months with errors", rows=N_EPISODES)
     small = book.iloc[:N_PAIRED]
-    spent, paired = seconds(lambda: paired_auc(small))
-    own, curve = seconds(lambda: time_dependent_auc(small, **auc_options()))
+    spent, paired = speed.seconds(lambda: paired_auc(small))
+    own, curve = speed.seconds(lambda: time_dependent_auc(small, **auc_options()), repeats=3)
     np.testing.assert_allclose(curve["auc"], paired, atol=AGREEMENT)
-    benchmark.extra_info["times faster than all pairs, 4,000 rows"] = round(spent / own, 1)
-    print(f"{N_PAIRED:,} rows: {own:.3f} s, all pairs (without standard errors) {spent:.2f} s, ratio {spent / own:.0f}")
+    peers = {"all pairs, no errors": spent}
+    speed.record("AUC at 60 months with errors", rows=N_PAIRED, peers=peers, seconds=own)
 
 
-def test_memory_of_the_auc_curve_does_not_depend_on_the_number_of_months(book):
-    peaks = []
-    for times in (MONTHS[11:12], MONTHS):
-        tracemalloc.start()
-        time_dependent_auc(book, **(auc_options() | {"times": times}))
-        peaks.append(tracemalloc.get_traced_memory()[1] / 1e6)
-        tracemalloc.stop()
-    print(f"peak of one month {peaks[0]:.0f} MB, of {len(MONTHS)} months {peaks[1]:.0f} MB")
-    assert peaks[1] < 1.2 * peaks[0]
+def test_memory_of_the_auc_curve_does_not_depend_on_the_number_of_months(benchmark, speed, book):
+    one, all_months = (
+        speed.megabytes(lambda times=times: time_dependent_auc(book, **(auc_options() | {"times": times})))
+        for times in (MONTHS[11:12], MONTHS)
+    )
+    benchmark.pedantic(time_dependent_auc, (book,), auc_options() | {"times": MONTHS[11:12]}, rounds=3)
+    memory = f"{one:.0f} MB, {all_months:.0f} MB for {len(MONTHS)} months"
+    speed.record("AUC at one month with error", rows=N_EPISODES, memory=memory)
+    assert all_months < 1.2 * one
 
 
-def test_integrated_auc_with_competing_controls(benchmark, book):
+def test_integrated_auc_with_competing_controls(benchmark, speed, book):
     benchmark.pedantic(integrated_auc, (book,), auc_options("others"), rounds=3, warmup_rounds=1)
+    speed.record("integrated AUC, other outcomes as controls", rows=N_EPISODES)
 
 
-def test_brier_score_at_60_months(benchmark, book):
+def test_brier_score_at_60_months(benchmark, speed, book):
     options = {
         "duration_col": "months", "outcome_col": "outcome", "outcome": "cured", "times": MONTHS,
         "predicted_cols": dict.fromkeys(MONTHS, "p"),
     }  # fmt: skip
     benchmark.pedantic(brier_score, (book,), options, rounds=3, warmup_rounds=1)
+    speed.record("Brier score at 60 months", rows=N_EPISODES)
 
 
 @pytest.mark.parametrize("method", ["harrell", "uno"])
-def test_concordance_with_its_standard_error(benchmark, book, method):
+def test_concordance_with_its_standard_error(benchmark, speed, book, method):
     options = {"duration_col": "months", "event_col": "cured", "score_col": "score", "method": method}
     measure = benchmark.pedantic(concordance, (book,), options, rounds=3, warmup_rounds=1)
+    peers = {}
     if method == "harrell":
-        spent, peer = seconds(lambda: concordance_index(book["months"], -book["score"], book["cured"]))
+        spent, peer = speed.seconds(lambda: concordance_index(book["months"], -book["score"], book["cured"]))
         assert measure.value == pytest.approx(peer, abs=AGREEMENT)
-        report(benchmark, "lifelines (no standard error)", spent)
+        peers = {"lifelines, no error": spent}
+    speed.record(f"concordance with error, {method}", rows=N_EPISODES, peers=peers)
 
 
-def test_k_index(benchmark, book):
+def test_k_index(benchmark, speed, book):
     options = {"score_col": "score", "susceptible_col": "p"}
     value = benchmark.pedantic(cure_k_index, (book,), options, rounds=3, warmup_rounds=1)
     assert 0.5 < value < 1
+    speed.record("K-index", rows=N_EPISODES)
 
 
-def test_calibration_by_decile(benchmark, book):
+def test_calibration_by_decile(benchmark, speed, book):
     options = {
         "predicted_col": "p", "horizon": 24, "duration_col": "months", "outcome_col": "outcome", "outcome": "cured"
     }  # fmt: skip
     benchmark.pedantic(calibration, (book,), options, rounds=3, warmup_rounds=1)
+    speed.record("calibration by decile", rows=N_EPISODES)

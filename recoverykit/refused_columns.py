@@ -4,11 +4,15 @@ English names are matched on whole words of the column name, brought to the form
 split, lower case), so that ``average_balance`` holds no age and ``sussex`` no sex. Chinese names are matched anywhere
 in the name, and some longer pieces inside a run without separators. Where a word has an innocent meaning in lending,
 the pattern leaves that out: the age of a loan, a credit union, a payment holiday, a single-family house, a mobile home.
-What stays doubtful is refused.
+What stays doubtful is refused. The loader reads these rules for every column of a source, and regressions for every
+column of a formula: ground, because both need them and neither knows the other.
 """
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 
 class RefusalClass(StrEnum):
@@ -300,3 +304,57 @@ OUTCOME_RULES = (
 
 #: All rules in the order in which a name is tried: the strictest class that fits decides.
 REFUSAL_RULES = (*NEVER_RULES, *FAIRNESS_RULES, *HASHED_RULES, *OUTCOME_RULES)
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return the compiled pattern; an empty one fits nothing."""
+    return re.compile(pattern or r"(?!)")
+
+
+_COMPILED = tuple(
+    (rule, _compiled(rule.words), _compiled(rule.characters), _compiled(rule.inside)) for rule in REFUSAL_RULES
+)
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a column name in lower case: cut at separators, capitals and digits, accents left out."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    return [word.lower() for word in _WORDS.findall(plain)]
+
+
+@cache
+def matching_rule(name: str, classes: tuple[RefusalClass, ...] = tuple(RefusalClass)) -> RefusalRule | None:
+    """Return the rule that refuses a column by its name.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column in its source.
+    classes : tuple of RefusalClass, optional
+        The classes that count; all by default.
+
+    Returns
+    -------
+    RefusalRule or None
+        The strictest rule that fits; None for a column that may come in.
+
+    Examples
+    --------
+    >>> matching_rule("spousePhone").refusal_class.value
+    'A'
+    >>> matching_rule("手机号码").what
+    'phone'
+    >>> matching_rule("average_balance") is None
+    True
+    """
+    normal = unicodedata.normalize("NFKC", name)
+    words = _words(name)
+    joined = f"_{'_'.join(words)}_"
+    for rule, whole, characters, inside in _COMPILED:
+        if rule.refusal_class not in classes:
+            continue
+        if whole.search(joined) or characters.search(normal) or any(inside.search(word) for word in words):
+            return rule
+    return None

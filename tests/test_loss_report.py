@@ -1,0 +1,120 @@
+"""The figures and sentences of back-test and regulatory LGD draw and say what they are given."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import recoverykit as rk
+from recoverykit.portfolio.regulatory import DownturnMethod, read_downturn, read_margin
+
+
+def plain(text: str) -> str:
+    return text.replace("\u202f", " ").replace("\u00a0", " ")
+
+
+@pytest.fixture
+def groups() -> pd.DataFrame:
+    rows = [
+        ("all", "all", 60, 0.40, 0.35, 0.45, 0.42, True),
+        ("vintage", "2023", 30, 0.30, 0.25, 0.35, 0.31, True),
+        ("vintage", "2024", 30, 0.50, 0.45, 0.55, 0.60, False),
+        ("decile", "1", 60, 0.40, 0.35, 0.45, 0.42, True),
+    ]
+    columns = ["kind", "group", "n_episodes", "predicted", "lower", "upper", "realised", "is_inside"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+class TestBackTestFigure:
+    def test_it_draws_what_was_expected_and_what_came_of_each_group(self, groups):
+        figure = rk.plot_back_test(groups)
+        assert len(figure.axes) == 2
+        expected, came = figure.axes[0].lines
+        assert list(expected.get_xdata()) == [0.30, 0.50]
+        assert list(came.get_xdata()) == [0.31, 0.60]
+        assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["2023", "2024"]
+
+    def test_its_words_count_the_groups_inside(self, groups):
+        assert plain(rk.plot_back_test(groups).alt) == (
+            "Over all episodes 40.0 % was expected (35.0 % to 45.0 %) and 42.0 % came; 2 of 3 groups lie inside their "
+            "interval."
+        )
+
+    def test_without_groups_it_says_that_there_is_nothing_to_show(self, groups):
+        assert rk.plot_back_test(groups.iloc[:1]).alt
+
+
+class TestStepsFigure:
+    STEPS = pd.DataFrame(
+        {
+            "step": ["Closed cases only", "Open workouts at what they still bring", "Downturn"],
+            "change": [0.26, 0.05, 0.15],
+            "lgd": [0.26, 0.31, 0.46],
+        }
+    )
+
+    def test_each_bar_begins_where_the_one_before_ended(self):
+        bars = rk.plot_lgd_steps(self.STEPS).axes[0].patches
+        assert [bar.get_x() for bar in bars] == pytest.approx([0, 0.26, 0.31, 0])
+        assert [bar.get_width() for bar in bars] == pytest.approx([0.26, 0.05, 0.15, 0.46])
+
+    def test_its_words_name_the_largest_step(self):
+        assert plain(rk.plot_lgd_steps(self.STEPS).alt) == (
+            "The loss goes from 26.0 % to 46.0 %; the largest step is downturn, +15.0."
+        )
+
+    def test_a_step_down_is_drawn_to_the_left_of_where_it_began(self):
+        down = self.STEPS.assign(change=[0.26, -0.05, 0.15], lgd=[0.26, 0.21, 0.36])
+        bar = rk.plot_lgd_steps(down).axes[0].patches[1]
+        assert (bar.get_x() + bar.get_width(), bar.get_x()) == pytest.approx((0.21, 0.26))
+
+
+class TestSentences:
+    def test_hindsight_in_which_everything_is_closed_and_no_closed_case_then(self):
+        rows = {"lgd": [np.nan, 0.5, 0.55, 0.55], "lower": np.nan, "upper": np.nan, "n_episodes": 1, "n_open": 0}
+        text = rk.sentence_back_test(pd.DataFrame(rows), as_of="2024-09-30", reporting_date="2026-09-30")
+        assert plain(text) == (
+            "At 30 September 2024 all cases 50.0 %; the same 1 default stand at 55.0 % as known at 30 September 2026."
+        )
+
+    def test_what_came_as_expected_has_no_direction(self):
+        text = rk.sentence_forecast(predicted=0.4, realised=0.4001, months=12, n_episodes=20)
+        assert plain(text).endswith("was expected within 12 months and 40.0 % came, as expected.")
+
+    @pytest.mark.parametrize(
+        ("lights", "words"),
+        [
+            (["green", "green"], "All measures lie within the limits set before."),
+            (["red", "amber"], "Red: bias; amber: coverage."),
+        ],
+    )
+    def test_the_verdict_is_the_worst_light_and_names_what_is_not_green(self, lights, words):
+        assert rk.sentence_lights(pd.DataFrame({"measure": ["Bias", "Coverage"], "light": lights})).endswith(words)
+
+    def test_years_that_do_not_differ_are_called_steady(self):
+        assert rk.sentence_calendar(0.0) == (
+            "The years differ by no more than chance; the intervals take the world as steady."
+        )
+
+    def test_a_downturn_below_its_reference_and_one_without(self):
+        text = rk.sentence_steps(long_run=0.3, final=0.4, downturn=0.35, reference_value=0.38)
+        assert "falls short of its reference value of 38.0 %" in plain(text)
+        text = rk.sentence_steps(long_run=0.3, final=0.4, downturn=0.35, reference_value=np.nan)
+        assert text.endswith("There are not two years with enough defaults for a reference value of the downturn.")
+
+
+class TestRulesAsText:
+    def test_a_margin_and_the_three_kinds_of_downturn_are_read(self):
+        assert read_margin("B; 0.02; new collection unit; judgement").amount == 0.02
+        assert read_downturn("add_on").method is DownturnMethod.ADD_ON
+        assert read_downturn("estimated: 0.08").impact == 0.08
+        assert read_downturn("observed: 2008, 2009").years == (2008, 2009)
+
+    @pytest.mark.parametrize("text", ["", "A; 0.01", "D; 0.01; why; how", "A; much; why; how", "A; -0.1; why; how"])
+    def test_a_margin_of_another_form_is_refused(self, text):
+        with pytest.raises(rk.SpecError, match="is not of the form 'A; 0\\.01; reason; basis'"):
+            read_margin(text)
+
+    @pytest.mark.parametrize("text", ["", "worst", "observed", "observed: last", "estimated", "estimated: -0.1"])
+    def test_a_downturn_of_another_form_is_refused(self, text):
+        with pytest.raises(rk.SpecError, match="allowed are 'add_on'"):
+            read_downturn(text)
