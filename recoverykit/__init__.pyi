@@ -110,6 +110,9 @@ from .portfolio.backtest import BackTestLimits as BackTestLimits
 from .portfolio.backtest import back_test as back_test
 from .portfolio.backtest import back_test_date as back_test_date
 from .portfolio.book import Book as Book
+from .portfolio.downturn import DownturnRule as DownturnRule
+from .portfolio.downturn import downturn_lgd as downturn_lgd
+from .portfolio.downturn import losses_by_default_year as losses_by_default_year
 from .portfolio.loss import estimate_loss as estimate_loss
 from .portfolio.loss import estimate_recovery as estimate_recovery
 from .portfolio.loss import losses_by_segment as losses_by_segment
@@ -124,13 +127,10 @@ from .portfolio.overview import segment_overview as segment_overview
 from .portfolio.provision import allowance as allowance
 from .portfolio.provision import provide as provide
 from .portfolio.reconciliation import reconcile as reconcile
-from .portfolio.regulatory import DownturnRule as DownturnRule
 from .portfolio.regulatory import Margin as Margin
 from .portfolio.regulatory import RegulatoryLgd as RegulatoryLgd
-from .portfolio.regulatory import downturn_lgd as downturn_lgd
 from .portfolio.regulatory import estimation_error as estimation_error
 from .portfolio.regulatory import input_floors as input_floors
-from .portfolio.regulatory import losses_by_default_year as losses_by_default_year
 from .portfolio.regulatory import regulatory_lgd as regulatory_lgd
 from .portfolio.regulatory import regulatory_loss as regulatory_loss
 from .portfolio.segments import choose_basis as choose_basis

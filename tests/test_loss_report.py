@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 import recoverykit as rk
-from recoverykit.portfolio.regulatory import DownturnMethod, read_downturn, read_margin
+from recoverykit.portfolio.downturn import DownturnMethod, read_downturn
+from recoverykit.portfolio.regulatory import read_margin
 
 
 def plain(text: str) -> str:

@@ -6,15 +6,12 @@ import pytest
 
 from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators.lgd import lgd_summary
+from recoverykit.portfolio.downturn import DownturnMethod, DownturnRule, downturn_lgd, losses_by_default_year
 from recoverykit.portfolio.regulatory import (
-    DownturnMethod,
-    DownturnRule,
     Margin,
     MarginCategory,
-    downturn_lgd,
     estimation_error,
     input_floors,
-    losses_by_default_year,
     regulatory_lgd,
 )
 

@@ -179,6 +179,8 @@ def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n
         identified = moved < _TOUCHED * unit
     identified[n_free:] = False
     theta = climbed.copy()
+    if best.converged:  # Newton's last step, which squares the way that is left; the likelihood no longer feels it
+        theta += (basis / information[known]) @ (vectors[:, known].T @ best.at.gradient[:n_free])
     n_incidence, n_latency = len(problem.incidence.map), len(problem.latency.map)
     theta[n_incidence : n_incidence + n_latency] += problem.shift * problem.latency.constant
     return Estimate(

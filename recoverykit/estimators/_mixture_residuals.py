@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from recoverykit.estimators._event_times import EventTimes
 from recoverykit.estimators._mixture_prediction import Predictor
+from recoverykit.estimators._residuals import residual_table
 
 Array = NDArray[np.float64]
-
-_NARROW = 1e-8
 
 
 def cox_snell(predictor: Predictor, times: EventTimes, index: pd.Index) -> pd.DataFrame:
@@ -31,22 +30,13 @@ def cox_snell(predictor: Predictor, times: EventTimes, index: pd.Index) -> pd.Da
     Returns
     -------
     DataFrame
-        Columns ``residual``, ``lower``, ``upper`` (cumulative hazard at both ends of the interval; equal for exact
-        times, upper infinite where no event was seen) and ``event``. The residual of an interval is the mean of the
-        unit exponential inside it (Farrington 2000, Biometrics 56:473).
+        As from ``residual_table``.
     """
-    start = 0.0 if times.entry is None else _cumulative_hazard(predictor, times.entry)
     is_event = np.isfinite(times.upper)
-    lower = np.maximum(_cumulative_hazard(predictor, times.lower) - start, 0.0)
-    end = np.where(is_event, times.upper, times.lower)
-    upper = np.maximum(_cumulative_hazard(predictor, end) - start, lower)
-    width = upper - lower
-    wide = is_event & (width > _NARROW)
-    # Mean of a unit exponential in (l, l + w): l + 1 - w / (exp(w) - 1).
-    inside = 1.0 - np.where(wide, width, 1.0) / np.expm1(np.where(wide, np.minimum(width, 700.0), 1.0))
-    residual = lower + np.where(wide, inside, 0.5 * width)
-    columns = {"residual": residual, "lower": lower, "upper": np.where(is_event, upper, np.inf), "event": is_event}
-    return pd.DataFrame(columns, index=index)
+    start = 0.0 if times.entry is None else _cumulative_hazard(predictor, times.entry)
+    lower = _cumulative_hazard(predictor, times.lower)
+    upper = _cumulative_hazard(predictor, np.where(is_event, times.upper, times.lower))
+    return residual_table(start, lower, upper, is_event, index)
 
 
 def _cumulative_hazard(predictor: Predictor, times: Array) -> Array:

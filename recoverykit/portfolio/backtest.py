@@ -7,20 +7,20 @@ recover; its average loss with the average that hindsight gives for the same def
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from recoverykit import episodes as history
 from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.errors import InsufficientDataError, SpecError
 from recoverykit.estimators.calendar_effect import calendar_effects, calendar_spread
-from recoverykit.estimators.further_recovery import FurtherRecovery, OpenEpisodes, expected_within, further_recovery
+from recoverykit.estimators.further_recovery import further_recovery
 from recoverykit.estimators.recovery_curve import remaining_recovery
+from recoverykit.portfolio._backtest_groups import by_curve, compare
+from recoverykit.portfolio._backtest_lights import BackTestLimits, Light, lights_of, t_test
 from recoverykit.portfolio.book import Book
 from recoverykit.portfolio.loss import MINIMUM_AT_RISK, averaged, expected_losses
 from recoverykit.portfolio.workout import workout
@@ -28,39 +28,8 @@ from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 Array = NDArray[np.float64]
 
-N_DECILES = 10
 #: How far the clock is set back where nobody says.
 MONTHS_BACK = 24
-
-
-class Light(StrEnum):
-    """The verdict on one measure, by limits set before."""
-
-    GREEN = "green"
-    AMBER = "amber"
-    RED = "red"
-
-
-@dataclass(frozen=True, slots=True)
-class BackTestLimits:
-    """Limits of the traffic light, house conventions to be set before a back-test is run.
-
-    Attributes
-    ----------
-    bias_amber, bias_red : float
-        Underestimation of the mean loss from which a light turns, share of EAD.
-    p_amber, p_red : float
-        One-sided p-values of the t-test below which a light turns.
-    coverage_amber, coverage_red : float
-        Shares of groups inside their prediction interval below which a light turns.
-    """
-
-    bias_amber: float = 0.02
-    bias_red: float = 0.05
-    p_amber: float = 0.05
-    p_red: float = 0.01
-    coverage_amber: float = 0.75
-    coverage_red: float = 0.50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,10 +217,10 @@ def back_test(
     }
     share = (still_open["ead"] / still_open["denominator_amount"]).to_numpy()
     to_the_end = further_recovery(
-        _by_curve(still_open, cells, (share / len(known))[:, None]), rng=np.random.default_rng(seed), **options
+        by_curve(still_open, cells, (share / len(known))[:, None]), rng=np.random.default_rng(seed), **options
     )
-    episodes, groups = _compare(still_open, after, then, cells, horizon, np.random.default_rng(seed), options)
-    t_statistic, p_value = _t_test(episodes["error"].to_numpy())
+    episodes, groups = compare(still_open, after, then, cells, horizon, np.random.default_rng(seed), options)
+    t_statistic, p_value = t_test(episodes["error"].to_numpy())
     return BackTest(
         as_of=then.reporting_date,
         reporting_date=now.reporting_date,
@@ -263,7 +232,7 @@ def back_test(
         t_statistic=t_statistic,
         p_value=p_value,
         n_unmatched=len(before) - len(known),
-        lights=_lights(episodes, p_value, groups, limits or BackTestLimits()),
+        lights=lights_of(episodes, p_value, groups, limits or BackTestLimits()),
     )
 
 
@@ -292,77 +261,6 @@ def _losses(
     return averaged(losses).set_index("episode_id"), cells
 
 
-def _by_curve(still_open: pd.DataFrame, cells: dict[str, pd.DataFrame], weights: Array) -> dict[str, OpenEpisodes]:
-    """Return the open episodes by segment, with the rows of ``weights`` that are theirs."""
-    ages = still_open["age_months"].to_numpy(dtype=float)
-    places = still_open.groupby("segment", sort=True).indices
-    return {str(name): OpenEpisodes(ages[rows], weights[rows], cells[str(name)]) for name, rows in places.items()}
-
-
-def _compare(
-    still_open: pd.DataFrame,
-    after: pd.DataFrame,
-    then: Book,
-    cells: dict[str, pd.DataFrame],
-    horizon: int,
-    rng: np.random.Generator,
-    options: dict[str, Any],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return predicted and realised recovery between the dates, by episode and by group."""
-    share = (still_open["ead"] / still_open["denominator_amount"]).to_numpy()
-    at_risk = options["minimum_at_risk"]
-    unweighted = _by_curve(still_open, cells, np.ones((len(still_open), 1)))
-    expected = expected_within(unweighted, horizon_months=horizon, minimum_at_risk=at_risk)
-    predicted = np.empty(len(still_open))
-    for name, rows in still_open.groupby("segment", sort=True).indices.items():
-        predicted[rows] = expected[str(name)] * share[rows]
-    realised = (after.loc[still_open.index, "recovered_rate"] - still_open["recovered_rate"]).to_numpy()
-    dates = then.episodes.set_index("episode_id")["default_date"]
-    episodes = still_open[["obligor_id", "segment", "age_months"]].assign(
-        default_year=dates.loc[still_open.index].dt.year,
-        predicted_rate=predicted,
-        realised_rate=realised,
-        error=predicted - realised,
-    )
-    members = _members(episodes)
-    weights = np.column_stack([share * (m / m.sum()) for m in members.values()])
-    forecast = further_recovery(_by_curve(still_open, cells, weights), rng=rng, horizon_months=horizon, **options)
-    return episodes.reset_index(), _groups(episodes, members, forecast)
-
-
-def _members(episodes: pd.DataFrame) -> dict[tuple[str, str], NDArray[np.bool_]]:
-    """Return who belongs to each group that is large enough to be told: all, each year of default, each decile."""
-    ranks = episodes["predicted_rate"].rank(method="first", pct=True)
-    decile = np.ceil(ranks * N_DECILES).astype(int)
-    members = {("all", "all"): np.ones(len(episodes), dtype=bool)}
-    for kind, values in (("vintage", episodes["default_year"]), ("decile", decile)):
-        members |= {(kind, str(v)): (values == v).to_numpy() for v in np.unique(values)}
-    return {name: m for name, m in members.items() if m.sum() >= MINIMUM_CELL_COUNT}
-
-
-def _groups(
-    episodes: pd.DataFrame, members: dict[tuple[str, str], NDArray[np.bool_]], forecast: FurtherRecovery
-) -> pd.DataFrame:
-    rows = []
-    for (kind, group), m, mean, half in zip(
-        members, members.values(), forecast.means, forecast.half_width, strict=True
-    ):
-        realised = float(episodes.loc[m, "realised_rate"].mean())
-        rows.append(
-            {
-                "kind": kind,
-                "group": group,
-                "n_episodes": int(m.sum()),
-                "predicted": float(mean),
-                "lower": float(mean - half),
-                "upper": float(mean + half),
-                "realised": realised,
-                "is_inside": bool(abs(realised - mean) <= half),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
 def _estimates(before: pd.DataFrame, after: pd.DataFrame, half_width: float) -> pd.DataFrame:
     """Return the average loss as it was seen then and as hindsight sees it, of the same defaults."""
     all_then = float(before["expected_lgd"].mean())
@@ -385,24 +283,3 @@ def _estimates(before: pd.DataFrame, after: pd.DataFrame, half_width: float) -> 
             for what, frame, lower, upper in rows
         ]
     )
-
-
-def _t_test(errors: Array) -> tuple[float, float]:
-    """Return T = sqrt(n) mean / s and its one-sided p-value; NaN where the errors do not vary."""
-    if np.ptp(errors) == 0:
-        return float("nan"), float("nan")
-    test = stats.ttest_1samp(errors, 0.0, alternative="greater")
-    return float(test.statistic), float(test.pvalue)
-
-
-def _lights(episodes: pd.DataFrame, p_value: float, groups: pd.DataFrame, limits: BackTestLimits) -> pd.DataFrame:
-    inside = float(groups.loc[groups["kind"] != "all", "is_inside"].mean())
-    rows = [
-        ("Mean loss underestimated, share of EAD", episodes["error"].mean(), limits.bias_amber, limits.bias_red, 1),
-        ("p-value of the t-test, one-sided", p_value, limits.p_amber, limits.p_red, -1),
-        ("Share of groups inside their interval", inside, limits.coverage_amber, limits.coverage_red, -1),
-    ]
-    table = pd.DataFrame(rows, columns=["measure", "value", "amber", "red", "sign"])
-    is_red, is_amber = ((table["value"] - table[c]) * table["sign"] >= 0 for c in ("red", "amber"))
-    table["light"] = np.select([is_red, is_amber], [str(Light.RED), str(Light.AMBER)], str(Light.GREEN))
-    return table.drop(columns="sign")
