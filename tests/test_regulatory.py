@@ -1,5 +1,7 @@
 """The way from the long-run average to a regulator's LGD, by hand on six loans."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,3 +171,18 @@ def test_input_floors_follow_exposure_class_and_collateral():
         columns=["exposure_class", "collateral_kind", "expected"],
     )
     assert input_floors(facilities).tolist() == facilities["expected"].tolist()
+
+
+def test_an_error_that_cannot_be_told_adds_nothing_and_says_so(six_loans):
+    per_episode, _ = six_loans
+    estimate = replace(lgd_summary(per_episode), intervals={"all_in_lgd": (np.nan, np.nan)}, n_bootstrap=200)
+    margin = estimation_error(estimate)
+    assert margin.amount == 0.0
+    assert margin.basis.startswith("none: ")
+
+
+def test_without_a_known_floor_there_is_no_such_step(six_loans):
+    per_episode, episodes = six_loans
+    final = regulatory_lgd(lgd_summary(per_episode), losses_by_default_year(per_episode, episodes))
+    assert "Input floor" not in set(final.steps["step"])
+    assert final.floor is None

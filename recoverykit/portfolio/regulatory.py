@@ -80,14 +80,14 @@ class RegulatoryLgd:
         to the final LGD.
     margins : tuple of Margin
     downturn : Downturn
-    floor : float
-        Input floor, share of EAD; 0 for none.
+    floor : float or None
+        Input floor, share of EAD; None where none is known.
     """
 
     steps: pd.DataFrame
     margins: tuple[Margin, ...]
     downturn: Downturn
-    floor: float
+    floor: float | None
 
     @property
     def lgd(self) -> float:
@@ -155,6 +155,13 @@ def estimation_error(estimate: LgdEstimate) -> Margin:
     if "all_in_lgd" not in estimate.intervals:
         raise InsufficientDataError("a margin for estimation error needs an interval: estimate with n_bootstrap")
     _, upper = estimate.intervals["all_in_lgd"]
+    if not np.isfinite(upper):
+        return Margin(
+            category=MarginCategory.ESTIMATION_ERROR,
+            reason="the average rests on too few obligors to tell its error",
+            amount=0.0,
+            basis="none: in some bootstrap draws of obligors nothing was left to average",
+        )
     one_sided = 0.5 + estimate.level / 2
     return Margin(
         category=MarginCategory.ESTIMATION_ERROR,
@@ -205,7 +212,8 @@ def regulatory_loss(
     Returns
     -------
     RegulatoryLgd
-        The floor is the mean over the segment's defaulted facilities, one weight each, as in the average.
+        The floor is the mean over the segment's defaulted facilities, one weight each, as in the average; there is none
+        where exposure class or collateral are not known.
 
     Raises
     ------
@@ -220,7 +228,7 @@ def regulatory_loss(
         by_year,
         margins=register,
         downturn=read_downturn(downturn),
-        floor=float(input_floors(defaulted).mean()),
+        floor=float(input_floors(defaulted).mean()) if {"exposure_class", "collateral_kind"} <= {*defaulted} else None,
     )
 
 
@@ -230,7 +238,7 @@ def regulatory_lgd(
     *,
     margins: Sequence[Margin] = (),
     downturn: DownturnRule | None = None,
-    floor: float = 0.0,
+    floor: float | None = None,
 ) -> RegulatoryLgd:
     """Carry the average of closed cases, step by step, to the final LGD.
 
@@ -244,7 +252,7 @@ def regulatory_lgd(
         The register; several entries of a category add up.
     downturn : DownturnRule, optional
         The add-on of the last resort when absent.
-    floor : float
+    floor : float, optional
         Input floor, share of EAD.
 
     Returns
@@ -269,7 +277,8 @@ def regulatory_lgd(
     for category in MarginCategory:
         reached += sum(m.amount for m in margins if m.category is category)
         levels.append((f"Margin of conservatism {category}", reached))
-    levels.append(("Input floor", max(reached, floor)))
+    if floor is not None:
+        levels.append(("Input floor", max(reached, floor)))
     steps = pd.DataFrame(levels, columns=["step", "lgd"])
     steps.insert(1, "change", steps["lgd"].diff().fillna(steps["lgd"]))
     return RegulatoryLgd(steps, tuple(margins), stressed, floor)
