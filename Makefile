@@ -22,7 +22,7 @@ lab: .venv/ready
 	$(BIN)/jupyter lab notebooks
 
 bench: .venv/ready
-	$(BIN)/pytest tests/benchmarks -o python_files='bench_*.py' -m '' -p no:xdist -q -s
+	$(BIN)/pytest tests/benchmarks -o python_files='bench_*.py' -m '' -p no:xdist -q -s --benchmark-columns=min,median,rounds
 
 lint: .venv/ready
 	$(BIN)/ruff check .
