@@ -11,9 +11,10 @@ from scipy.optimize import approx_fprime
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
 from recoverykit.estimators import _discrete_kernels as kernels
-from recoverykit.estimators import _simulation
+from recoverykit.estimators import _discrete_problem, _simulation
 from recoverykit.estimators._compression import encode
 from recoverykit.estimators._discrete_cells import compress_months, count_cells
+from recoverykit.estimators._sparse_gram import sparse_gram
 from recoverykit.estimators.discrete_hazard import DiscreteHazardModel
 from recoverykit.estimators.mixture_cure import MixtureCureModel, compare_fits, compare_nested
 from recoverykit.estimators.nonparametric import aalen_johansen, kaplan_meier
@@ -802,3 +803,35 @@ class TestSimulatedTruth:
         coverage = np.mean(covered, axis=0)
         assert coverage.min() > 0.92  # 95 % less three standard errors of 500 books
         assert coverage.max() < 0.98
+
+
+class TestSparseProducts:
+    def design(self, *, n_dense: int = 0) -> np.ndarray:
+        """Return a constant and the indicators of two factors of 30 and 20 levels, and some numbers."""
+        rng = np.random.default_rng(4)
+        factors = [np.eye(size)[rng.integers(0, size, 500)][:, 1:] for size in (30, 20)]
+        return np.hstack([np.ones((500, 1)), *factors, rng.normal(size=(500, n_dense))])
+
+    def test_they_equal_the_dense_product_for_any_weights(self):
+        matrix, rng = self.design(n_dense=1), np.random.default_rng(5)
+        scaling = rng.normal(size=(matrix.shape[1], matrix.shape[1]))
+        gram = sparse_gram(matrix, scaling)
+        assert gram is not None
+        for _ in range(3):
+            weight = rng.normal(size=len(matrix))  # curvature may have either sign
+            scaled = matrix @ scaling
+            assert gram(weight) == pytest.approx(scaled.T @ (weight[:, None] * scaled), abs=1e-9)
+
+    def test_a_design_that_is_mostly_full_has_none(self):
+        assert sparse_gram(np.random.default_rng(1).normal(size=(50, 8)), np.eye(8)) is None
+        assert sparse_gram(self.design(n_dense=12), np.eye(61)) is None
+        assert sparse_gram(np.zeros((5, 3)), np.eye(3)) is None
+
+    def test_a_class_for_each_month_gives_the_same_fit_either_way(self, monkeypatch):
+        frame = simulated(4_000, seed=3)
+        model = DiscreteHazardModel(formula="~ C(month) + product")
+        sparse = model.fit(frame, **MONTHLY)
+        monkeypatch.setattr(_discrete_problem, "sparse_gram", lambda *_: None)
+        dense = model.fit(frame, **MONTHLY)
+        assert sparse.params.to_numpy() == pytest.approx(dense.params.to_numpy(), abs=1e-9)
+        assert sparse.cov.to_numpy() == pytest.approx(dense.cov.to_numpy(), rel=1e-8, abs=1e-12)

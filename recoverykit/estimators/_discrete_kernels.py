@@ -19,6 +19,7 @@ from recoverykit.estimators._links import LINKS
 from recoverykit.estimators._maximum import with_last_step
 from recoverykit.estimators._optimise import Climb, Objective, climb
 from recoverykit.estimators._rows import Array, BoolArray, IntArray
+from recoverykit.estimators._sparse_gram import Gram
 
 #: Below this gain in log-likelihood one more Newton step is taken; the next would change nothing that can be seen.
 _TOLERANCE, _MOST_ITERATIONS = 1e-11, 60
@@ -76,7 +77,14 @@ def hazard_slopes(link: str, predictors: Array) -> Array:
 
 
 def maximise(
-    link: str, *, design: Array, n_at_risk: Array, n_events: Array, start: Array, offset: Array = NOTHING
+    link: str,
+    *,
+    design: Array,
+    n_at_risk: Array,
+    n_events: Array,
+    start: Array,
+    offset: Array = NOTHING,
+    gram: Gram | None = None,
 ) -> Maximum:
     """Maximise the likelihood of all outcomes.
 
@@ -90,6 +98,8 @@ def maximise(
     n_events : ndarray of shape (n_cells, n_outcomes)
     start : ndarray of shape (n_outcomes, n_terms)
     offset : ndarray of shape (n_cells, n_outcomes), or that broadcasts to it
+    gram : callable, optional
+        Weights -> X' diag(weight) X of the design, where it is to be had faster than from the design itself.
 
     Raises
     ------
@@ -97,8 +107,11 @@ def maximise(
         If Newton's method does not reach a maximum, as under separation.
     """
     n_outcomes, n_terms = start.shape
+    gram = gram or partial(_gram, design)
     if link == "multinomial":
-        point = partial(multinomial_point, design=design, n_at_risk=n_at_risk, n_events=n_events, offset=offset)
+        point = partial(
+            multinomial_point, design=design, n_at_risk=n_at_risk, n_events=n_events, offset=offset, gram=gram
+        )
         found = _climbed(point, start.ravel())
         bread = _inverse(-found.at.hessian)
         return Maximum(found.position.reshape(start.shape), bread, found.at.value, found.n_iterations)
@@ -107,19 +120,24 @@ def maximise(
     loglik, n_iterations = 0.0, 0
     for k in range(n_outcomes):
         events, known = n_events[:, k], offset[:, k % offset.shape[1]]
-        point = partial(cloglog_point, design=design, n_at_risk=n_at_risk, n_events=events, offset=known)
+        point = partial(cloglog_point, design=design, n_at_risk=n_at_risk, n_events=events, offset=known, gram=gram)
         found = _climbed(point, start[k])
         coefficients[k] = found.position
         weight = n_at_risk * _cloglog_information(design @ found.position + known)
         block = slice(k * n_terms, (k + 1) * n_terms)
-        bread[block, block] = _inverse(_gram(design, weight))
+        bread[block, block] = _inverse(gram(weight))
         loglik += found.at.value
         n_iterations = max(n_iterations, found.n_iterations)
     return Maximum(coefficients, bread, loglik, n_iterations)
 
 
 def cloglog_point(
-    coefficients: Array, design: Array, n_at_risk: Array, n_events: Array, offset: Array = NOTHING[0]
+    coefficients: Array,
+    design: Array,
+    n_at_risk: Array,
+    n_events: Array,
+    offset: Array = NOTHING[0],
+    gram: Gram | None = None,
 ) -> Point:
     """Evaluate the binomial likelihood sum of d log h + (n - d) log(1 - h) of one outcome."""
     terms = LINKS["cloglog"].terms(design @ coefficients + offset)
@@ -127,14 +145,20 @@ def cloglog_point(
     slope = n_events * terms.log_p_first + without * terms.log_q_first
     curve = n_events * terms.log_p_second + without * terms.log_q_second
     value = float(n_events @ terms.log_p + without @ terms.log_q)
-    return Point(value, slope @ design, _gram(design, curve))
+    return Point(value, slope @ design, (gram or partial(_gram, design))(curve))
 
 
 def multinomial_point(
-    coefficients: Array, design: Array, n_at_risk: Array, n_events: Array, offset: Array = NOTHING
+    coefficients: Array,
+    design: Array,
+    n_at_risk: Array,
+    n_events: Array,
+    offset: Array = NOTHING,
+    gram: Gram | None = None,
 ) -> Point:
     """Evaluate the multinomial likelihood sum of d_k log h_k + (n - sum d) log(1 - sum h) of all outcomes."""
     n_outcomes, n_terms = n_events.shape[1], design.shape[1]
+    gram = gram or partial(_gram, design)
     predictors = design @ coefficients.reshape(n_outcomes, n_terms).T + offset
     top = np.maximum(predictors.max(axis=1), 0.0)
     log_total = top + np.log(np.exp(-top) + np.exp(predictors - top[:, None]).sum(axis=1))
@@ -145,12 +169,20 @@ def multinomial_point(
     for k in range(n_outcomes):
         for j in range(k, n_outcomes):
             curve = -n_at_risk * hazard[:, k] * (float(k == j) - hazard[:, j])
-            hessian[k, :, j] = _gram(design, curve)
+            hessian[k, :, j] = gram(curve)
             hessian[j, :, k] = hessian[k, :, j].T
     return Point(value, gradient.ravel(), hessian.reshape(gradient.size, gradient.size))
 
 
-def joint_covariance(link: str, maximum: Maximum, *, design: Array, n_at_risk: Array, offset: Array = NOTHING) -> Array:
+def joint_covariance(
+    link: str,
+    maximum: Maximum,
+    *,
+    design: Array,
+    n_at_risk: Array,
+    offset: Array = NOTHING,
+    gram: Gram | None = None,
+) -> Array:
     """Return the covariance of the coefficients of all outcomes, shape (n_params, n_params).
 
     Under ``cloglog`` the outcomes are fitted apart, but one episode in a cell has one of them at most: the scores of
@@ -160,12 +192,13 @@ def joint_covariance(link: str, maximum: Maximum, *, design: Array, n_at_risk: A
     n_outcomes, n_terms = maximum.coefficients.shape
     if link == "multinomial" or n_outcomes == 1:
         return maximum.bread
+    gram = gram or partial(_gram, design)
     predictors = design @ maximum.coefficients.T + offset
     weighted = _score_weights(link, predictors) * hazards(link, predictors)
     covariance = maximum.bread.copy()
     for k in range(n_outcomes):
         for j in range(k + 1, n_outcomes):
-            meat = -_gram(design, n_at_risk * weighted[:, k] * weighted[:, j])
+            meat = -gram(n_at_risk * weighted[:, k] * weighted[:, j])
             rows, columns = slice(k * n_terms, (k + 1) * n_terms), slice(j * n_terms, (j + 1) * n_terms)
             covariance[rows, columns] = maximum.bread[rows, rows] @ meat @ maximum.bread[columns, columns]
             covariance[columns, rows] = covariance[rows, columns].T

@@ -31,6 +31,7 @@ from recoverykit.estimators._discrete_kernels import NOTHING, Maximum
 from recoverykit.estimators._discrete_macro import MacroPath, default_months, read_macro
 from recoverykit.estimators._mixture_data import Scaling, scale_design
 from recoverykit.estimators._rows import Array, IntArray, check_columns, check_rows, outcome_codes
+from recoverykit.estimators._sparse_gram import Gram, sparse_gram
 
 #: A coefficient in units of its linear predictor with a larger standard error tells of a likelihood without maximum.
 _LARGEST_STANDARD_ERROR = 50.0
@@ -63,6 +64,8 @@ class Problem:
     scaled : ndarray of shape (n_cells, n_terms)
         The design times ``scaling.map``.
     offset : ndarray of shape (n_cells, n_outcomes), or that broadcasts to it
+    gram : callable or None
+        From ``sparse_gram``.
     """
 
     outcomes: list[str]
@@ -72,6 +75,7 @@ class Problem:
     scaling: Scaling
     scaled: Array
     offset: Array
+    gram: Gram | None
 
 
 def pose_problem(
@@ -121,7 +125,8 @@ def pose_problem(
         )
     _check_sufficient(outcomes, rows, cells, len(design.terms))
     scaling = scale_design("hazard", matrix, design.terms, cells.n_at_risk)
-    return Problem(outcomes, rows, cells, design, scaling, matrix @ scaling.map, known)
+    gram = sparse_gram(matrix, scaling.map)
+    return Problem(outcomes, rows, cells, design, scaling, matrix @ scaling.map, known, gram)
 
 
 def _offset_by_outcome(offset: Mapping[str, str], outcomes: list[str]) -> list[str | None]:

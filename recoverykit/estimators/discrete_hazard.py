@@ -171,6 +171,7 @@ class DiscreteHazardModel:
             n_events=problem.cells.n_events,
             start=starting_values(problem),
             offset=problem.offset,
+            gram=problem.gram,
         )
         check_separation(problem, maximum)
         weights = None if weights_col is None else frame[weights_col].to_numpy(dtype=float)
@@ -223,7 +224,7 @@ def _assemble(
 def _covariance(link: str, problem: Problem, maximum: Maximum, clusters: ClusterIndex | None) -> Array:
     """Return the covariance of the coefficients in the units of the covariates, robust where there are clusters."""
     known = {"design": problem.scaled, "offset": problem.offset}
-    covariance = joint_covariance(link, maximum, n_at_risk=problem.cells.n_at_risk, **known)
+    covariance = joint_covariance(link, maximum, n_at_risk=problem.cells.n_at_risk, gram=problem.gram, **known)
     if clusters is not None:
         first, last, at_risk = cell_position(problem.rows, problem.cells)
         scores = row_scores(
