@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoverykit.errors import ConvergenceError
-from recoverykit.estimators._maximum import scaled_objective, worth_finishing
+from recoverykit.estimators._maximum import scaled_objective, with_last_step, worth_finishing
 from recoverykit.estimators._mixture_boundary import describe_boundary, shape_limit
 from recoverykit.estimators._mixture_data import Problem
 from recoverykit.estimators._mixture_kernels import Evaluation, MixtureData, evaluate
@@ -101,6 +101,7 @@ def estimate(problem: Problem, *, progress: bool) -> Estimate:
     if not reached:
         raise _not_converged(problem, explored)
     best, mark = max(reached, key=lambda pair: pair[0].at.value)
+    best = with_last_step(_objective(problem.data, scaling), best)
     n_agreed = sum(abs(c.at.value - mark) < AGREEMENT for c in explored)
     return _describe(problem, scaling, best, n_starts=len(starts), n_agreed=max(n_agreed, 1))
 
@@ -179,8 +180,6 @@ def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n
         identified = moved < _TOUCHED * unit
     identified[n_free:] = False
     theta = climbed.copy()
-    if best.converged:  # Newton's last step, which squares the way that is left; the likelihood no longer feels it
-        theta += (basis / information[known]) @ (vectors[:, known].T @ best.at.gradient[:n_free])
     n_incidence, n_latency = len(problem.incidence.map), len(problem.latency.map)
     theta[n_incidence : n_incidence + n_latency] += problem.shift * problem.latency.constant
     return Estimate(
