@@ -34,7 +34,7 @@ _QUANTITIES = ("cumulative_incidence", "survival")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CureFit:
+class CureFit(tables.Regression):
     """A converged cure model, whatever its family.
 
     Attributes
@@ -99,21 +99,6 @@ class CureFit:
     columns: Mapping[str, str | None] = field(repr=False)
     designs: tuple[Design, Design] = field(repr=False)
     covariance: Array = field(repr=False)
-
-    @property
-    def n_params(self) -> int:
-        """Number of parameters."""
-        return len(self.params)
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion, 2 n_params - 2 loglik."""
-        return 2.0 * self.n_params - 2.0 * self.loglik
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's criterion, n_params log(n_episodes) - 2 loglik."""
-        return self.n_params * float(np.log(self.n_episodes)) - 2.0 * self.loglik
 
     @property
     def grounds(self) -> Grounds:
@@ -303,14 +288,6 @@ class CureFit:
             )
         return cox_snell(self._predictor(frame), read_event_times(frame, **self.columns), frame.index)
 
-    def summary(self) -> pd.DataFrame:
-        """Return one row per parameter: estimate, standard error, z, two-sided p-value, interval."""
-        return tables.parameter_table(self.params, self.standard_errors, self.level)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the summary with part and term as columns, ready to be written."""
-        return self.summary().reset_index()
-
     def to_record(self) -> dict[str, object]:
         """Return the fit as plain numbers and texts that JSON takes; None where there is no number."""
         choices = ("distribution", "incidence", "latency", "link", "event_name", "form")
@@ -323,9 +300,6 @@ class CureFit:
         model = latency if self.family is MIXTURE else f"{self.family.name} model, {latency}"
         caution = "" if self.boundary is None else f"; note that {self.boundary}"
         return f"{opening}; {self.never.text()} are estimated never to have it ({model}){caution}."
-
-    def _repr_html_(self) -> str:
-        return tables.fit_html(self)
 
     def _survival(
         self,
