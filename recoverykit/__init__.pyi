@@ -67,6 +67,8 @@ from .estimators.evaluation import integrated_brier_score as integrated_brier_sc
 from .estimators.evaluation import predictions_of as predictions_of
 from .estimators.evaluation import susceptible_weights as susceptible_weights
 from .estimators.evaluation import time_dependent_auc as time_dependent_auc
+from .estimators.fine_gray import FineGrayFit as FineGrayFit
+from .estimators.fine_gray import FineGrayModel as FineGrayModel
 from .estimators.follow_up import FollowUp as FollowUp
 from .estimators.follow_up import follow_up as follow_up
 from .estimators.fractional_logit import FractionalLogitModel as FractionalLogitModel

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from lifelines import CoxPHFitter
 from scipy.optimize import brentq
+from statsmodels.duration.hazard_regression import PHReg
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
 from recoverykit.estimators._cox_kernels import score_residuals
@@ -115,6 +116,12 @@ class TestAgainstR:
         fit = CoxModel(formula=formula).fit(read("rossi_lifelines.csv"), duration_col="week", event_col="arrest")
         assert_matches(fit, expected.loc["rossi Cox efron"])
 
+    def test_ties_by_breslows_rule(self, expected):
+        formula = "~ fin + age + race + wexp + mar + paro + prio"
+        model = CoxModel(formula=formula, ties="breslow")
+        fit = model.fit(read("rossi_lifelines.csv"), duration_col="week", event_col="arrest")
+        assert_matches(fit, expected.loc["rossi Cox breslow"])
+
     def test_left_truncation(self, expected):
         lung = read("lung_entry.csv")
         fit = CoxModel(formula="~ age + sex").fit(lung, duration_col="time", event_col="status", entry_col="entry")
@@ -133,10 +140,46 @@ class TestAgainstR:
         fit = CoxModel(formula="~ age + sex").fit(lung, **options)
         assert_matches(fit, expected.loc["lung Cox efron age+sex cluster(inst) robust"])
 
-    def test_hazard_of_one_competing_outcome(self, expected):
-        frame = read("mgus2_cr.csv").assign(died=lambda f: f["event"] == 2, sexM=lambda f: (f["sex"] == "M") * 1)
-        fit = CoxModel(formula="~ age + sexM").fit(frame, duration_col="etime", event_col="died")
-        assert_matches(fit, expected.loc["mgus2 cause-specific Cox death (efron)"])
+    @pytest.mark.parametrize(("code", "name"), [(1, "pcm"), (2, "death")])
+    def test_hazard_of_one_competing_outcome(self, expected, code, name):
+        frame = read("mgus2_cr.csv").assign(ended=lambda f: f["event"] == code, sexM=lambda f: (f["sex"] == "M") * 1)
+        fit = CoxModel(formula="~ age + sexM").fit(frame, duration_col="etime", event_col="ended")
+        assert_matches(fit, expected.loc[f"mgus2 cause-specific Cox {name} (efron)"])
+
+
+class TestBreslow:
+    def test_eight_loans_solve_breslows_equation(self):
+        # As by hand below, but at the tie in month 4 both cures meet the whole risk set of 3s 4o, twice 3x / (3x + 4).
+        def score(b):
+            x = np.exp(b)
+            shares = [4 * x / (4 * x + 4), 2 * 3 * x / (3 * x + 4), x / (x + 3), x / (x + 2)]
+            return 3 - sum(shares)
+
+        fit = CoxModel(formula="~ secured", ties="breslow").fit(LOANS, **MONTHLY)
+        assert fit.params["secured"] == pytest.approx(brentq(score, -5, 5), abs=CONVERGED)
+        # Without covariates: -log(8 * 7 * 7 * 4 * 3)
+        assert fit.loglik_null == pytest.approx(-np.log(8 * 7 * 7 * 4 * 3), abs=CONVERGED)
+
+    def test_it_is_that_of_statsmodels_with_late_entries(self):
+        frame = simulated(200).assign(entry=lambda f: np.where(f.index % 4 == 0, f["months"] // 2, 0))
+        fit = CoxModel(formula="~ ltv + secured", ties="breslow").fit(frame, entry_col="entry", **MONTHLY)
+        design = frame[["ltv", "secured"]].to_numpy(float)
+        entry = frame["entry"] + 0.5  # it takes a loan for at risk in its month of entry already
+        peer = PHReg(frame["months"], design, status=frame["cured"], entry=entry, ties="breslow").fit()
+        np.testing.assert_allclose(fit.params, peer.params, atol=CONVERGED)
+        np.testing.assert_allclose(fit.standard_errors, peer.bse, atol=CONVERGED)
+
+    def test_a_row_of_weight_two_is_the_row_twice_for_robust_errors_too(self):
+        frame = simulated(200).assign(n=lambda f: 1 + f.index % 3)
+        repeated = frame.loc[frame.index.repeat(frame["n"])].reset_index(drop=True)
+        model, options = CoxModel(formula="~ ltv + secured", ties="breslow"), {**MONTHLY, "cluster_col": "obligor"}
+        weighted, twice = model.fit(frame, weights_col="n", **options), model.fit(repeated, **options)
+        np.testing.assert_allclose(weighted.params, twice.params, atol=CONVERGED)
+        np.testing.assert_allclose(weighted.cov, twice.cov, atol=CONVERGED)
+
+    def test_an_unknown_rule_is_refused(self):
+        with pytest.raises(ValueError, match="ties is 'exact'; allowed are 'efron', 'breslow'"):
+            CoxModel(formula="~ ltv", ties="exact")
 
 
 class TestIdentities:

@@ -1,4 +1,4 @@
-"""Score residuals of the Cox model under Efron's treatment of ties, for robust standard errors.
+"""Score residuals of the Cox model with its ties, for robust standard errors.
 
 lifelines fits the model, but the residuals behind its robust errors leave the ties out, which monthly data are full of.
 Arrays in, arrays out; at risk at t are the rows with entry < t <= duration.
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recoverykit.estimators._breslow_kernels import sum_by
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -31,9 +33,16 @@ class _TiedSums:
 
 
 def score_residuals(
-    *, design: Array, durations: Array, entries: Array, is_event: BoolArray, weights: Array, coefficients: Array
+    *,
+    design: Array,
+    durations: Array,
+    entries: Array,
+    is_event: BoolArray,
+    weights: Array,
+    coefficients: Array,
+    ties: str = "efron",
 ) -> Array:
-    """Compute each row's part of the score of Efron's partial likelihood.
+    """Compute each row's part of the score of the partial likelihood.
 
     Parameters
     ----------
@@ -47,6 +56,8 @@ def score_residuals(
         Case weights, above 0.
     coefficients : ndarray of shape (n_terms,)
         At which to evaluate.
+    ties : {"efron", "breslow"}
+        By Breslow's rule no tied row is gone at any step.
 
     Returns
     -------
@@ -66,7 +77,7 @@ def score_residuals(
     times, place = np.unique(durations[is_event], return_inverse=True)
     first = np.searchsorted(times, entries, side="right")
     beyond = np.searchsorted(times, durations, side="right")
-    sums = _tied_sums(design, risk * weights, weights, is_event, place, first, beyond, len(times))
+    sums = _tied_sums(design, risk * weights, weights, is_event, place, first, beyond, len(times), ties)
     exposed = [np.concatenate([np.zeros((1, *s.shape[1:])), np.cumsum(s, axis=0)]) for s in (sums.hazard, sums.moment)]
     hazard, moment = (e[np.maximum(beyond, first)] - e[first] for e in exposed)
     residuals = risk[:, None] * (moment - design * hazard[:, None])
@@ -76,7 +87,7 @@ def score_residuals(
     return residuals
 
 
-def sandwich(*, covariance: Array, residuals: Array, weights: Array, clusters: IntArray) -> Array:
+def sandwich(covariance: Array, residuals: Array, weights: Array, clusters: IntArray) -> Array:
     """Return the cluster-robust covariance V (sum over clusters of u u') V.
 
     Parameters
@@ -104,27 +115,24 @@ def _tied_sums(
     first: IntArray,
     beyond: IntArray,
     n_times: int,
+    ties: str,
 ) -> _TiedSums:
     with_one = np.column_stack([np.ones(len(design)), design]) * risk[:, None]
-    at_risk = np.cumsum(_sum_by(first, with_one, n_times + 1) - _sum_by(beyond, with_one, n_times + 1), axis=0)
-    tied = _sum_by(place, with_one[is_event], n_times)
+    at_risk = np.cumsum(sum_by(first, with_one, n_times + 1) - sum_by(beyond, with_one, n_times + 1), axis=0)
+    tied = sum_by(place, with_one[is_event], n_times)
     n_events = np.bincount(place, minlength=n_times)
     mean_weight = np.bincount(place, weights=weights[is_event], minlength=n_times) / n_events
     step_time = np.repeat(np.arange(n_times), n_events)
     step = np.arange(len(step_time)) - np.repeat(np.cumsum(n_events) - n_events, n_events)
-    gone = step / n_events[step_time]
+    gone = step / n_events[step_time] * (ties == "efron")
     left = at_risk[step_time] - gone[:, None] * tied[step_time]
     hazard = mean_weight[step_time] / left[:, 0]
     mean = left[:, 1:] / left[:, :1]
     moment = hazard[:, None] * mean
     return _TiedSums(
-        hazard=_sum_by(step_time, hazard[:, None], n_times)[:, 0],
-        moment=_sum_by(step_time, moment, n_times),
-        own_hazard=_sum_by(step_time, (gone * hazard)[:, None], n_times)[:, 0],
-        own_moment=_sum_by(step_time, gone[:, None] * moment, n_times),
-        mean=_sum_by(step_time, mean, n_times) / n_events[:, None],
+        hazard=sum_by(step_time, hazard[:, None], n_times)[:, 0],
+        moment=sum_by(step_time, moment, n_times),
+        own_hazard=sum_by(step_time, (gone * hazard)[:, None], n_times)[:, 0],
+        own_moment=sum_by(step_time, gone[:, None] * moment, n_times),
+        mean=sum_by(step_time, mean, n_times) / n_events[:, None],
     )
-
-
-def _sum_by(codes: IntArray, rows: Array, n_codes: int) -> Array:
-    return np.column_stack([np.bincount(codes, weights=column, minlength=n_codes) for column in rows.T])

@@ -1,10 +1,10 @@
 """Cox regression of the time to an event of a default episode, such as its cure.
 
 lifelines maximises Efron's partial likelihood, which is the right one of the usual two when whole months tie many
-events. This module brings what a book needs around it: rows that count for many episodes and give exactly what the
-repeated rows give, late entry, errors robust to several facilities of one obligor that keep the ties, and refusals in
-words. It fits no baseline and predicts no probability: when outcomes compete, a hazard ratio speaks of the hazard of
-this event only, not of the share that ever has it.
+events; Breslow's is there beside it. This module brings what a book needs around it: rows that count for many episodes
+and give exactly what the repeated rows give, late entry, errors robust to several facilities of one obligor that keep
+the ties, and refusals in words. It fits no baseline and predicts no probability: when outcomes compete, a hazard ratio
+speaks of the hazard of this event only, not of the share that ever has it (for that see ``fine_gray``).
 """
 
 import warnings
@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from lifelines import CoxPHFitter
 from lifelines.exceptions import ConvergenceError as LifelinesConvergenceError
-from scipy.linalg import qr
 
-from recoverykit.errors import ConvergenceError, InsufficientDataError, Violation
+from recoverykit.errors import ConvergenceError, Violation
+from recoverykit.estimators._breslow_kernels import breslow_point, inverse_information, maximise, plain_risk_sets
+from recoverykit.estimators._cox_checks import INTERCEPT, check_maximum, check_sufficient
 from recoverykit.estimators._cox_kernels import sandwich, score_residuals
 from recoverykit.estimators._formulas import Design, check_variables, learn_design, parse_formula
 from recoverykit.estimators._rows import (
@@ -36,17 +37,13 @@ from recoverykit.estimators.cox_fit import CoxFit
 
 __all__ = ["CoxFit", "CoxModel"]
 
-INTERCEPT = "Intercept"
 WEIGHT_KINDS = ("counts", "sampling")
+TIE_RULES = ("efron", "breslow")
 #: lifelines stops when half the squared Newton step, in standard errors, is below this; its own relative change of the
 #: log-likelihood would stop it at an error of 1e-6.
 PRECISION = {"precision": 1e-16, "r_precision": 0.0}
 #: Months are summed as blocks where there are fewer distinct ones than this share of the rows.
 BATCH_SHARE = 0.05
-#: A coefficient per standard deviation whose standard error is larger tells of a likelihood without a maximum.
-LARGEST_STANDARD_ERROR = 20.0
-#: A column that keeps less of its length after the others are taken out repeats them.
-SMALLEST_OWN_PART = 1e-8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,11 +75,14 @@ class CoxModel:
     ----------
     formula : str
         Right side of a formula, with at least one covariate. The intercept goes into the baseline.
+    ties : {"efron", "breslow"}
+        How tied events enter. Whole months tie many, where Breslow's rule pulls hazard ratios towards 1; it is there
+        for comparison with software that knows no other.
 
     Raises
     ------
     ValueError
-        When the formula cannot be read.
+        When the formula cannot be read or the rule is not known.
 
     Examples
     --------
@@ -96,9 +96,11 @@ class CoxModel:
     """
 
     formula: str
+    ties: str = "efron"
 
     def __post_init__(self) -> None:
-        """Check the formula."""
+        """Check the choices."""
+        check_choice("ties", self.ties, TIE_RULES)
         parse_formula("Cox", self.formula)
 
     def fit(
@@ -113,7 +115,7 @@ class CoxModel:
         weights_are: str = "counts",
         level: float = 0.95,
     ) -> CoxFit:
-        """Fit by maximum partial likelihood with Efron's treatment of ties.
+        """Fit by maximum partial likelihood.
 
         Parameters
         ----------
@@ -172,9 +174,11 @@ class CoxModel:
         clusters = np.arange(len(frame)) if cluster_col is None else pd.factorize(frame[cluster_col])[0]
         every = _Data(covariates, rows.durations, rows.entries, is_event, rows.weights, clusters)
         data = _at_risk(every, repeat_events=weights_are == "counts")
-        _check_sufficient(data, terms)
+        check_sufficient(data.design, int(data.is_event.sum()), terms)
         is_robust = cluster_col is not None or (weights_are == "sampling" and weights_col is not None)
-        return self._fit_of(data, terms, design, _maximise(data, terms, is_robust=is_robust), event_col, level)
+        return self._fit_of(
+            data, terms, design, _maximise(data, terms, self.ties, is_robust=is_robust), event_col, level
+        )
 
     def _fit_of(
         self, data: _Data, terms: list[str], design: Design, estimate: _Estimate, event_col: str, level: float
@@ -231,41 +235,9 @@ def _at_risk(rows: _Data, *, repeat_events: bool) -> _Data:
     )
 
 
-def _check_sufficient(data: _Data, terms: list[str]) -> None:
-    n_events = int(data.is_event.sum())
-    if not terms:
-        raise InsufficientDataError("the formula has no covariate, so there is no hazard ratio to estimate; name one")
-    if n_events == 0:
-        raise InsufficientDataError(
-            f"none of {len(data.design)} rows has the event, so no hazard can be compared; take a larger segment"
-        )
-    constant = [term for term, spread in zip(terms, np.ptp(data.design, axis=0), strict=True) if spread == 0]
-    if constant:
-        raise InsufficientDataError(
-            f"{', '.join(constant)} has the same value in every row; leave it out of the formula"
-        )
-    if n_events < len(terms):
-        raise InsufficientDataError(
-            f"{n_events} events cannot carry {len(terms)} covariates ({', '.join(terms)}); take fewer covariates or a "
-            "larger segment"
-        )
-    centred = data.design - data.design.mean(axis=0)
-    _, triangle, order = qr(centred / np.linalg.norm(centred, axis=0), mode="economic", pivoting=True)
-    repeated = [terms[i] for i in order[np.abs(np.diag(triangle)) < SMALLEST_OWN_PART]]
-    if repeated:
-        raise InsufficientDataError(f"{', '.join(repeated)} repeats other covariates; leave one of them out")
-
-
-def _maximise(data: _Data, terms: list[str], *, is_robust: bool) -> _Estimate:
-    fitted = _newton(data, terms)
-    coefficients, covariance = fitted.params_.to_numpy(dtype=float), fitted.variance_matrix_.to_numpy(dtype=float)
-    standardised = np.sqrt(np.diag(covariance)) * data.design.std(axis=0)
-    without_maximum = [t for t, s in zip(terms, standardised, strict=True) if not s < LARGEST_STANDARD_ERROR]
-    if without_maximum:
-        raise ConvergenceError(
-            f"the partial likelihood has no maximum in {', '.join(without_maximum)}: it separates the rows with the "
-            "event from those without; leave it out, or merge its rare levels"
-        )
+def _maximise(data: _Data, terms: list[str], ties: str, *, is_robust: bool) -> _Estimate:
+    coefficients, covariance, loglik, loglik_null = (_efron if ties == "efron" else _breslow)(data, terms)
+    check_maximum(terms, covariance, data.design)
     if is_robust:
         residuals = score_residuals(
             design=data.design,
@@ -274,11 +246,27 @@ def _maximise(data: _Data, terms: list[str], *, is_robust: bool) -> _Estimate:
             is_event=data.is_event,
             weights=data.weights,
             coefficients=coefficients,
+            ties=ties,
         )
-        covariance = sandwich(covariance=covariance, residuals=residuals, weights=data.weights, clusters=data.clusters)
+        covariance = sandwich(covariance, residuals, data.weights, data.clusters)
+    return _Estimate(coefficients, covariance, loglik, loglik_null, is_robust)
+
+
+def _breslow(data: _Data, terms: list[str]) -> tuple[Array, Array, float, float]:
+    """Return coefficients, covariance and log-likelihoods, fitted and null, by Breslow's rule."""
+    sets = plain_risk_sets(data.durations, data.entries, data.is_event)
+    found = maximise(sets, data.design, data.weights, what=", ".join(terms))
+    null = breslow_point(np.zeros(len(terms)), sets, data.design, data.weights)
+    return found.position, inverse_information(found), found.at.value, null.value
+
+
+def _efron(data: _Data, terms: list[str]) -> tuple[Array, Array, float, float]:
+    """Return coefficients, covariance and log-likelihoods, fitted and null, by Efron's rule."""
+    fitted = _newton(data, terms)
     loglik = float(fitted.log_likelihood_)
     gain = float(fitted.log_likelihood_ratio_test().test_statistic) / 2
-    return _Estimate(coefficients, covariance, loglik, loglik - gain, is_robust)
+    coefficients, covariance = fitted.params_.to_numpy(dtype=float), fitted.variance_matrix_.to_numpy(dtype=float)
+    return coefficients, covariance, loglik, loglik - gain
 
 
 def _newton(data: _Data, terms: list[str]) -> CoxPHFitter:

@@ -29,7 +29,8 @@ class CoxFit:
     cov : DataFrame of shape (n_terms, n_terms)
         Their covariance: inverse observed information, or the robust sandwich.
     loglik, loglik_null : float
-        Efron's partial log-likelihood at the estimate and without covariates. Comparable between fits on the same rows.
+        Partial log-likelihood at the estimate and without covariates. Comparable between fits on the same rows
+        by the same rule for ties.
     n_episodes, n_events : float
         Sums of the weights of the rows at risk, and of those with the event.
     n_clusters : int or None
