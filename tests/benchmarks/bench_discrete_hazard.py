@@ -30,8 +30,8 @@ def episodes(n_rows, outcomes, *, seed=0):
     rng = np.random.default_rng(seed)
     levels = {"product": 6, "region": 5, "collateral": 4}
     codes = {name: rng.integers(0, size, n_rows) for name, size in levels.items()}
-    pace = 25 * np.exp(-0.1 * codes["product"] + 0.1 * codes["region"] - 0.05 * codes["collateral"])
-    ended, observed = np.ceil(rng.exponential(pace)).astype(int), rng.integers(6, 61, n_rows)
+    pace = 60 * np.exp(-0.1 * codes["product"] + 0.1 * codes["region"] - 0.05 * codes["collateral"])
+    ended, observed = np.ceil(rng.exponential(pace)).astype(int), rng.integers(12, 121, n_rows)
     kinds = np.array([str(outcome) for outcome in outcomes], dtype=object)
     outcome = np.where(ended <= observed, kinds[rng.integers(0, len(kinds), n_rows)], str(Outcome.OPEN))
     frame = pd.DataFrame({name: np.char.add(name, code.astype(str)).astype(object) for name, code in codes.items()})
