@@ -30,8 +30,8 @@ _TICKS: tuple[tuple[float, tuple[float, ...]], ...] = (
     (np.inf, tuple(10.0**power for power in range(-12, 13, 2))),
 )
 _PANELS = {
-    "incidence": ("Raises the chance of ever curing", "Odds ratio:  \u2190 fewer cure \u2003 more cure \u2192"),
-    "latency": ("Speeds the cure up", "Ratio of speed:  \u2190 slower \u2003 faster \u2192"),
+    "incidence": ("Raises the chance of ever curing", "Odds ratio\n\u2190 fewer cure \u2003 more cure \u2192"),
+    "latency": ("Speeds the cure up", "Ratio of speed\n\u2190 slower \u2003 faster \u2192"),
 }
 
 
@@ -81,8 +81,8 @@ def plot_coefficients(
         return not_shown(title, "The model stands on a boundary, and no ratio has an interval: nothing to show")
     parts = _drawn_parts(frame[known], latency_scale)
     rows = max(len(part) for part in parts.values())
-    figure = theme.new_figure(1.3 + 0.34 * rows)
-    axes = figure.subplots(1, len(parts), squeeze=False, gridspec_kw={"wspace": 0.06})[0]
+    figure = theme.new_figure(1.45 + 0.34 * rows)
+    axes = figure.subplots(1, len(parts), squeeze=False, gridspec_kw={"wspace": 0.14})[0]
     findings = []
     for ax, (name, part) in zip(axes, parts.items(), strict=True):
         _draw_ratios(ax, part, *_PANELS[name])
