@@ -267,9 +267,10 @@ HASHED_RULES = (
         _D,
         "name of a person",
         r"_(sur_?names?|first_?names?|last_?names?|full_?names?|given_?names?|family_name|middle_name|(borrower|obligor"
-        r"|debtor|customer|client|applicant|guarantor|person|owner|holder|account_holder|cust)_?names?)_|^_name_$",
-        "姓名|名字|客户名|客戶名|借款人名",
-        inside=r"(?:first|last|full|family|customer|borrower|debtor)name|surname",
+        r"|debtor|customer|client|applicant|guarantor|person|owner|holder|account_holder|cust|agent|collector|officer|employee"
+        r"|staff|handler|caller)_?names?)_|^_name_$",
+        "姓名|名字|客户名|客戶名|借款人名|催收员|催收員",
+        inside=r"(?:first|last|full|family|customer|borrower|debtor|agent|collector)name|surname",
     ),
 )
 

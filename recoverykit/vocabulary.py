@@ -75,6 +75,55 @@ class ExposureClass(StrEnum):
     OTHER = "other"
 
 
+class ActionKind(StrEnum):
+    """What a recovery unit does about a facility."""
+
+    SMS = "sms"
+    CALL = "call"
+    LETTER = "letter"
+    MEETING = "meeting"
+    FIELD_VISIT = "field_visit"
+    LEGAL_NOTICE = "legal_notice"
+    FILING = "filing"
+    JUDGMENT = "judgment"
+    ENFORCEMENT = "enforcement"
+
+
+class ActionResult(StrEnum):
+    """What came of an action; ``promise`` and ``refused`` are conversations with the right party."""
+
+    RIGHT_PARTY = "right_party"
+    WRONG_PARTY = "wrong_party"
+    NO_ANSWER = "no_answer"
+    INVALID_NUMBER = "invalid_number"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    PROMISE = "promise"
+    REFUSED = "refused"
+    DONE = "done"
+    NONE = "none"
+
+
+#: Results that mean that somebody spoke with the debtor.
+CONVERSATION_RESULTS = (ActionResult.RIGHT_PARTY, ActionResult.PROMISE, ActionResult.REFUSED)
+
+
+class Assignment(StrEnum):
+    """Why a facility was treated as it was: what an effect may be read from depends on it."""
+
+    RANDOM = "random"
+    RULE = "rule"
+    DISCRETION = "discretion"
+
+
+class Judgment(StrEnum):
+    """What a court decided, from the lender's side."""
+
+    WON = "won"
+    PARTLY_WON = "partly_won"
+    LOST = "lost"
+
+
 #: The segment that holds the whole book.
 WHOLE_BOOK = "all"
 #: Joins the values of the segment columns into one segment name.

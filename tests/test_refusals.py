@@ -23,7 +23,7 @@ NAMES = {
     "D": "ssn SSN ssn_hash sin_number tax_id national_id passport_no drivers_license phone phone2 Phone1 homePhone "
     "mobile cell_phone telephone téléphone tel email e_mail emailAddress customerEmail address homeAddress street "
     "account_number accountno IBAN card_number name last_name borrowerName 身份证号 身份證 手机 手機號碼 住址 邮箱 "
-    "银行卡号 借款人姓名",
+    "银行卡号 借款人姓名 agent_name collectorName officer_name 催收员",
 }
 INNOCENT = (
     "product agency_fee race_to_default manager page mortgage average_balance sussex months_on_book_age loan_age "
@@ -32,7 +32,7 @@ INNOCENT = (
     "student_loan education_loan region state state_orig_time FICO_orig_time REtype_CO_orig_time channel ltv_ratio "
     "credit_score unemployment_rate house_price_index consumer_sentiment_index business_name person_type usage storage "
     "coverage package stage advantage zip3 n_phone_calls emails_sent promotion denomination vintage engagement_score "
-    "收款日期 账龄 产品 地区"
+    "agent_hash agent_code collector_type message_variant sms_sent court unit 收款日期 账龄 产品 地区"
 )
 
 

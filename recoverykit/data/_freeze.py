@@ -5,12 +5,33 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from recoverykit.data._table_rules import DATED
+from recoverykit.data._columns import OPERATION_TABLES
+from recoverykit.data._table_rules import DATED, ONE_DAY
 from recoverykit.vocabulary import Outcome
 
 EXCLUSION_COLUMNS = ("table", "reason", "n_rows", "amount")
 #: The column whose sum says how much money a cut concerns. Monthly balances are not summed: they would count twice.
-_MONEY = {"cash_flows": "amount", "episodes": "ead", "collateral": "value_amount"}
+_MONEY = {
+    "cash_flows": "amount",
+    "episodes": "ead",
+    "collateral": "value_amount",
+    "instalments": "due_amount",
+    "promises": "promised_amount",
+    "court": "claim_amount",
+}
+#: What happened to a row after it came up: the date, what else was not known before it, and what it reads as then.
+#: A payment of which only the last day is known reads as none: how much had come earlier cannot be told.
+_KNOWN_LATER: dict[tuple[str, str], tuple[str, dict[str, float | None]]] = {
+    ("instalments", "paid_date"): ("taken as not paid yet", {"paid_amount": 0.0}),
+    ("promises", "paid_date"): ("taken as not paid yet", {"paid_amount": 0.0}),
+    ("court", "hearing_date"): ("emptied", {}),
+    ("court", "judgment_date"): ("emptied with the judgment", {"judgment": None}),
+    ("court", "settlement_date"): ("emptied", {}),
+    ("court", "withdrawal_date"): ("emptied", {}),
+    ("court", "enforcement_date"): ("emptied", {}),
+}
+#: Amounts as of the day on which the tables were drawn up, which say nothing about an earlier one.
+_AS_OF_LATER = {"episodes": ("outstanding",), "court": ("recovered_amount", "cost_amount")}
 
 
 def exclusions_frame(rows: list[tuple[str, str, int, float]]) -> pd.DataFrame:
@@ -35,9 +56,11 @@ def freeze(
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
     """Return the tables as they were known at a reporting date.
 
-    Rows dated later are cut; episodes that ended later become open. Where anything was cut or opened, ``outstanding``
-    is emptied, because it was the balance at a later date. The collateral value of ``facilities`` carries no date and
-    stays. Scenarios stay.
+    Rows dated later are cut; episodes that ended later become open, and what became of instalments, promises and court
+    cases later is emptied. Where anything was cut or emptied, ``outstanding`` of episodes and the recovered amount and
+    cost of court cases are emptied too, because they stood at a later date. The collateral value of ``facilities``
+    carries no date and stays; so do scenarios and the days on which something falls due. A table of the recovery unit
+    of which nothing is left is left out.
 
     Parameters
     ----------
@@ -67,9 +90,14 @@ def freeze(
         if len(opened):
             reason = f"outcome after the reporting date {reporting_date:%Y-%m-%d}, taken as open"
             rows.append(("episodes", reason, *_size("episodes", opened)))
-    if rows and "outstanding" in frozen.get("episodes", pd.DataFrame()):
-        frozen["episodes"] = frozen["episodes"].assign(outstanding=np.nan)
-    return frozen, exclusions_frame(rows)
+    rows += _empty_what_came_later(frozen, reporting_date)
+    rows += _cut_unborn_facilities(tables, frozen)
+    for table, columns in _AS_OF_LATER.items():
+        if rows and table in frozen:
+            emptied = {name: np.nan for name in columns if name in frozen[table]}
+            frozen[table] = frozen[table].assign(**emptied) if emptied else frozen[table]
+    kept = {name: frame for name, frame in frozen.items() if len(frame) or name not in OPERATION_TABLES}
+    return kept, exclusions_frame(rows)
 
 
 def _cut_later_rows(
@@ -77,14 +105,52 @@ def _cut_later_rows(
 ) -> tuple[dict[str, pd.DataFrame], list[tuple[str, str, int, float]]]:
     frozen, rows = dict(tables), []
     for table, column in DATED:
-        if (table, column) == ("episodes", "outcome_date") or column not in frozen.get(table, pd.DataFrame()):
+        born = (table, column) not in {("episodes", "outcome_date"), *_KNOWN_LATER}
+        if not born or column not in frozen.get(table, pd.DataFrame()):
             continue
-        later = frozen[table][column].gt(reporting_date)
+        later = frozen[table][column].ge(reporting_date + ONE_DAY)
         if later.any():
             reason = f"{column} after the reporting date {reporting_date:%Y-%m-%d}"
             rows.append((table, reason, *_size(table, frozen[table][later])))
             frozen[table] = frozen[table][~later].reset_index(drop=True)
     return frozen, rows
+
+
+def _empty_what_came_later(
+    frozen: dict[str, pd.DataFrame], reporting_date: pd.Timestamp
+) -> list[tuple[str, str, int, float]]:
+    """Empty in place of the mapping, not of its frames, what became known only after the reporting date."""
+    rows = []
+    for (table, column), (taken, values) in _KNOWN_LATER.items():
+        frame = frozen.get(table, pd.DataFrame())
+        if column not in frame:
+            continue
+        later = frame[column].ge(reporting_date + ONE_DAY)
+        if later.any():
+            reason = f"{column} after the reporting date {reporting_date:%Y-%m-%d}, {taken}"
+            rows.append((table, reason, *_size(table, frame[later])))
+            other = {name: frame[name].mask(later, value) for name, value in values.items() if name in frame}
+            frozen[table] = frame.assign(**{column: frame[column].mask(later)}, **other)
+    return rows
+
+
+def _cut_unborn_facilities(
+    tables: Mapping[str, pd.DataFrame], frozen: dict[str, pd.DataFrame]
+) -> list[tuple[str, str, int, float]]:
+    """Cut what the tables of the recovery unit say of facilities that were cut themselves."""
+    if "facility_id" not in frozen.get("facilities", pd.DataFrame()):
+        return []
+    unborn = set(tables["facilities"]["facility_id"]) - set(frozen["facilities"]["facility_id"])
+    rows = []
+    for table in OPERATION_TABLES:
+        frame = frozen.get(table, pd.DataFrame())
+        if not unborn or "facility_id" not in frame:
+            continue
+        later = frame["facility_id"].isin(unborn)
+        if later.any():
+            rows.append((table, "facility originated after the reporting date", *_size(table, frame[later])))
+            frozen[table] = frame[~later].reset_index(drop=True)
+    return rows
 
 
 def _size(table: str, rows: pd.DataFrame) -> tuple[int, float]:

@@ -1,8 +1,8 @@
 """Turn the values of a source into the types of the contract, strictly: what is not clearly meant is not taken.
 
 Only the distinct values of a text column are parsed; the rows then take them. A date is ISO unless the spec declares a
-format, a number has no thousands mark, a truth value is one of six words. Nothing is guessed and nothing is dropped:
-what cannot be read is reported with its values.
+format, a moment has a time of day and no time zone, a number has no thousands mark, a truth value is one of six words.
+Nothing is guessed and nothing is dropped: what cannot be read is reported with its values.
 """
 
 from collections.abc import Mapping
@@ -23,17 +23,22 @@ _PATTERNS = {
     ColumnType.NUMBER: r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$",
     ColumnType.INTEGER: r"^[+-]?\d+$",
     ColumnType.DATE: r"^\d{4}-\d{2}-\d{2}([T ]00:00:00(\.0+)?)?$",
+    ColumnType.TIME: r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$",
 }
 _WANTED = {
     ColumnType.NUMBER: "a number such as 1234.5, without thousands marks",
     ColumnType.INTEGER: "a whole number",
     ColumnType.FLAG: f"one of {', '.join(FLAGS)}",
     ColumnType.DATE: "an ISO date such as 2026-09-30; declare another format under date_formats",
+    ColumnType.TIME: "an ISO date with its time of day such as 2026-09-30 14:05, on the debtor's clock and without a "
+    "time zone; declare another format under date_formats",
     ColumnType.TEXT: "text or a whole number",
     ColumnType.CATEGORY: "text or a whole number",
 }
 #: Dates outside cannot be held in nanoseconds; banks write such dates for "never".
 _FIRST_DATE, _LAST_DATE = np.datetime64("1700-01-01", "us"), np.datetime64("2260-01-01", "us")
+
+_DAYS = (ColumnType.DATE, ColumnType.TIME)
 
 Mask = NDArray[np.bool_]
 
@@ -121,7 +126,7 @@ def _needs_text(kind: arrow.DataType, reading: Reading) -> bool:
     wanted = reading.column.type
     if wanted in (ColumnType.TEXT, ColumnType.CATEGORY, ColumnType.FLAG):
         return not (wanted is ColumnType.FLAG and arrow.types.is_boolean(kind))
-    return _is_text(kind) or (wanted is ColumnType.DATE and arrow.types.is_integer(kind))
+    return _is_text(kind) or (wanted in _DAYS and arrow.types.is_integer(kind))
 
 
 def _parse_text(values: arrow.Array, reading: Reading) -> Parsed:
@@ -191,12 +196,8 @@ def _parse_distinct(texts: np.ndarray, reading: Reading) -> tuple[np.ndarray, Ma
     if wanted is ColumnType.FLAG:
         known = series.str.lower().map(FLAGS)
         return known.eq(True).to_numpy(), known.notna().to_numpy()
-    if wanted is ColumnType.DATE:
-        if reading.date_format is None:
-            iso = series.str.match(_PATTERNS[wanted], na=False)
-            dates = pd.to_datetime(series.str.slice(0, 10).where(iso), format="%Y-%m-%d", errors="coerce")
-        else:
-            dates = pd.to_datetime(series, format=reading.date_format, errors="coerce")
+    if wanted in _DAYS:
+        dates = _parse_days(series, reading)
         return dates.to_numpy(dtype="datetime64[ns]"), dates.notna().to_numpy()
     if reading.decimal == "," and wanted is ColumnType.NUMBER:
         series = series.str.replace(".", "?", regex=False).str.replace(",", ".", regex=False)
@@ -205,15 +206,25 @@ def _parse_distinct(texts: np.ndarray, reading: Reading) -> tuple[np.ndarray, Ma
     return numbers, numeric.to_numpy(dtype=bool)
 
 
+def _parse_days(series: pd.Series, reading: Reading) -> pd.Series:
+    if reading.date_format is not None:
+        return pd.to_datetime(series, format=reading.date_format, errors="coerce")
+    iso = series.where(series.str.match(_PATTERNS[reading.column.type], na=False))
+    if reading.column.type is ColumnType.DATE:
+        return pd.to_datetime(iso.str.slice(0, 10), format="%Y-%m-%d", errors="coerce")
+    return pd.to_datetime(iso, format="ISO8601", errors="coerce")
+
+
 def _parse_typed(values: arrow.Array, reading: Reading) -> Parsed:
     """Parse values that the source holds as numbers, truth values or dates."""
     wanted, kind = reading.column.type, values.type
     nothing = np.zeros(len(values), dtype=bool)
     missing = values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-    if wanted is ColumnType.DATE and (arrow.types.is_date(kind) or arrow.types.is_timestamp(kind)):
-        if getattr(kind, "tz", None):
-            words = f"{reading.column.name} must be a date, the source holds {kind}, whose day depends on the time zone"
-            return Parsed(np.empty(0), f"{words}; cast it to a date in the source", nothing)
+    if wanted in _DAYS and arrow.types.is_timestamp(kind) and kind.tz:
+        return Parsed(np.empty(0), _zoned(reading, kind), nothing)
+    if (arrow.types.is_timestamp(kind) and wanted in _DAYS) or (
+        arrow.types.is_date(kind) and wanted is ColumnType.DATE
+    ):
         return _parse_dates(values, missing, reading)
     if wanted is ColumnType.FLAG and arrow.types.is_boolean(kind):
         return _finished(values.fill_null(False).to_numpy(zero_copy_only=False), missing, reading)
@@ -228,6 +239,14 @@ def _parse_typed(values: arrow.Array, reading: Reading) -> Parsed:
         return _finished(np.full(len(values), np.datetime64("NaT", "ns")), missing, reading)
     found = f"{reading.column.name} must be {_WANTED[wanted]}, the source holds {kind}"
     return Parsed(np.empty(0), f"{found}; cast it in the source", nothing)
+
+
+def _zoned(reading: Reading, kind: arrow.DataType) -> str:
+    if reading.column.type is ColumnType.DATE:
+        words = f"{reading.column.name} must be a date, the source holds {kind}, whose day depends on the time zone"
+        return f"{words}; cast it to a date in the source"
+    words = f"{reading.column.name} must be the time on the debtor's clock, the source holds {kind}"
+    return f"{words}; convert it to the local time of each debtor, without a time zone, in the source"
 
 
 def _parse_dates(values: arrow.Array, missing: Mask, reading: Reading) -> Parsed:
@@ -251,7 +270,7 @@ def _finished(values: np.ndarray, missing: Mask, reading: Reading) -> Parsed:
     if wanted is ColumnType.NUMBER:
         numbers = np.where(missing, np.nan, values.astype(np.float64))
         return Parsed(numbers / 100.0 if reading.percent else numbers, "", nothing)
-    if wanted is ColumnType.DATE:
+    if wanted in _DAYS:
         return Parsed(np.where(missing, np.datetime64("NaT", "ns"), values.astype("datetime64[ns]")), "", nothing)
     texts = values.astype(object)
     texts[missing] = None
@@ -260,7 +279,7 @@ def _finished(values: np.ndarray, missing: Mask, reading: Reading) -> Parsed:
 
 def _told(reading: Reading, bad: np.ndarray) -> str:
     wanted = _WANTED[reading.column.type]
-    if reading.column.type is ColumnType.DATE and reading.date_format is not None:
+    if reading.column.type in _DAYS and reading.date_format is not None:
         wanted = f"a date in the declared format {reading.date_format}"
     if reading.column.type is ColumnType.NUMBER and reading.decimal == ",":
         wanted = "a number such as 1234,5 (decimal mark declared as comma), without thousands marks"

@@ -1,5 +1,6 @@
 """The rules between columns of one row, as data: which columns they read, what they demand, which rows break them."""
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,11 @@ from recoverykit.errors import Violation
 from recoverykit.vocabulary import SEGMENT_SEPARATOR, CollateralKind, Outcome
 
 Mask = NDArray[np.bool_]
+
+#: What stands for an agent: names have no digits, and names of two words have a blank.
+AGENT_CODE = re.compile(r"(?=.*[0-9])[A-Za-z0-9_.:-]+")
+#: Dates of a court case, all of them on or after the filing.
+AFTER_FILING = ("hearing_date", "judgment_date", "settlement_date", "withdrawal_date", "enforcement_date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,85 @@ def _outcome_before_default(frame: pd.DataFrame) -> Mask:
     return frame["outcome_date"].lt(frame["default_date"]).to_numpy()
 
 
+def _before(later: str, earlier: str) -> Callable[[pd.DataFrame], Mask]:
+    """Return which rows have the later date before the earlier one; an empty date breaks nothing."""
+    return lambda frame: frame[later].lt(frame[earlier]).to_numpy()
+
+
+def _paid_without_date(frame: pd.DataFrame) -> Mask:
+    return (frame["paid_amount"].gt(0) & frame["paid_date"].isna()).to_numpy()
+
+
+def _date_without_paid(frame: pd.DataFrame) -> Mask:
+    return (frame["paid_amount"].eq(0) & frame["paid_date"].notna()).to_numpy()
+
+
+def _paid_too_much(frame: pd.DataFrame) -> Mask:
+    return frame["paid_amount"].gt(frame["due_amount"]).to_numpy()
+
+
+def _judgment_without_date(frame: pd.DataFrame) -> Mask:
+    return (frame["judgment"].notna() & frame["judgment_date"].isna()).to_numpy()
+
+
+def _date_without_judgment(frame: pd.DataFrame) -> Mask:
+    return (frame["judgment"].isna() & frame["judgment_date"].notna()).to_numpy()
+
+
+def _no_code(frame: pd.DataFrame) -> Mask:
+    given = frame["agent_hash"].dropna().unique()
+    named = [value for value in given if not AGENT_CODE.fullmatch(value)]
+    return frame["agent_hash"].isin(named).to_numpy()
+
+
+def _paid_rules(table: str) -> Iterator[RowRule]:
+    columns = ("paid_date", "paid_amount")
+    yield RowRule(table, columns, "paid_date must be given where paid_amount is above zero", _paid_without_date)
+    yield RowRule(table, columns, "paid_date must be empty where paid_amount is zero", _date_without_paid)
+
+
+def _ordered(table: str, *pairs: tuple[str, str]) -> Iterator[RowRule]:
+    for later, earlier in pairs:
+        yield RowRule(table, (later, earlier), f"{later} must not lie before {earlier}", _before(later, earlier))
+
+
+def _agent_rule(table: str) -> RowRule:
+    words = (
+        "agent_hash must be a code with a digit in it and without blanks, never a name; "
+        "list the source column under `hashed` of its table"
+    )
+    return RowRule(table, ("agent_hash",), words, _no_code)
+
+
+OPERATION_ROW_RULES = (
+    *_paid_rules("instalments"),
+    RowRule(
+        "instalments",
+        ("paid_amount", "due_amount"),
+        "paid_amount must not exceed due_amount: what is paid beyond it belongs to the next instalment",
+        _paid_too_much,
+    ),
+    _agent_rule("actions"),
+    *_ordered("promises", ("due_date", "promise_date"), ("paid_date", "promise_date")),
+    *_paid_rules("promises"),
+    _agent_rule("promises"),
+    *_ordered("court", *((name, "filing_date") for name in AFTER_FILING), ("judgment_date", "hearing_date")),
+    *_ordered("court", ("enforcement_date", "judgment_date")),
+    RowRule(
+        "court",
+        ("judgment", "judgment_date"),
+        "judgment_date must be given where there is a judgment",
+        _judgment_without_date,
+    ),
+    RowRule(
+        "court",
+        ("judgment", "judgment_date"),
+        "judgment must be given where there is a judgment_date",
+        _date_without_judgment,
+    ),
+    RowRule("turnover", ("month_end",), "month_end must be the last day of its month", _not_month_end),
+)
+
 ROW_RULES = (
     RowRule(
         "facilities",
@@ -97,6 +182,7 @@ ROW_RULES = (
         _outcome_before_default,
     ),
     RowRule("scenarios", ("month_end",), "month_end must be the last day of its month", _not_month_end),
+    *OPERATION_ROW_RULES,
 )
 
 

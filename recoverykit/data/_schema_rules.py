@@ -22,6 +22,7 @@ STORED_AS = {
     ColumnType.INTEGER: "a whole number (int64)",
     ColumnType.FLAG: "true or false (bool)",
     ColumnType.DATE: "a date (datetime64 without a time zone)",
+    ColumnType.TIME: "a date with a time of day (datetime64 without a time zone)",
 }
 _TYPE, _ALLOWED = "type", "allowed"
 
@@ -82,6 +83,8 @@ def is_allowed(series: pd.Series, column: Column) -> pd.Series:
         return series.ne("")
     if column.type is ColumnType.DATE:
         return series.eq(series.dt.normalize())
+    if column.type is ColumnType.TIME:
+        return series.notna()
     allowed = column.range
     good = pd.Series(np.isfinite(series.to_numpy(dtype=float)), index=series.index)
     if allowed.lower is not None:

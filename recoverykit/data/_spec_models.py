@@ -188,6 +188,12 @@ class TableSpecs(SpecPart):
     cash_flows: TableSpec = Field(description=TABLES["cash_flows"].meaning)
     collateral: TableSpec | None = Field(None, description=TABLES["collateral"].meaning)
     scenarios: TableSpec | None = Field(None, description=TABLES["scenarios"].meaning)
+    instalments: TableSpec | None = Field(None, description=TABLES["instalments"].meaning)
+    assignments: TableSpec | None = Field(None, description=TABLES["assignments"].meaning)
+    actions: TableSpec | None = Field(None, description=TABLES["actions"].meaning)
+    promises: TableSpec | None = Field(None, description=TABLES["promises"].meaning)
+    court: TableSpec | None = Field(None, description=TABLES["court"].meaning)
+    turnover: TableSpec | None = Field(None, description=TABLES["turnover"].meaning)
 
     def given(self) -> dict[str, TableSpec]:
         """Return the tables that are given, by name, in the order of the contract."""

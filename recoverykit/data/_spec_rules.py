@@ -74,7 +74,7 @@ def _table_problems(name: str, table: Mapping[str, Any], contract: TableContract
                 yield Problem(place, f"{text}; further columns are declared under segment_columns or driver_columns")
             elif key == "percent" and types.get(column) is not ColumnType.NUMBER:
                 yield Problem(place, f"{column} is no number, so it cannot be in percent")
-            elif key == "date_formats" and types.get(column) is not ColumnType.DATE:
+            elif key == "date_formats" and types.get(column) not in (ColumnType.DATE, ColumnType.TIME):
                 yield Problem(place, f"{column} is no date, so it has no date format")
     constants, columns = table.get("constants"), table.get("columns")
     if isinstance(constants, Mapping) and isinstance(columns, Mapping):

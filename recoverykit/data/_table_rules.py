@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recoverykit.data._columns import TABLES
+from recoverykit.data._columns import OPERATION_TABLES, TABLES
+from recoverykit.data._row_rules import AFTER_FILING
 from recoverykit.data._wording import row_violation, shown, shown_values
 from recoverykit.errors import Violation
 from recoverykit.vocabulary import FacilityStatus, Outcome
 
 #: How far the weights of the scenarios may add up beside 1: six decimals, as weights are written.
 WEIGHT_TOLERANCE = 1e-6
-#: The dates of which none may lie after the reporting date. Scenario months may.
+#: The dates of which none may lie after the reporting date. Scenario months may, and days on which something falls due.
 DATED = (
     ("facilities", "origination_date"),
     ("status", "month_end"),
@@ -22,8 +23,17 @@ DATED = (
     ("episodes", "outcome_date"),
     ("cash_flows", "cash_flow_date"),
     ("collateral", "valuation_date"),
+    ("instalments", "paid_date"),
+    ("assignments", "assigned_date"),
+    ("actions", "action_time"),
+    ("promises", "promise_date"),
+    ("promises", "paid_date"),
+    ("court", "filing_date"),
+    *(("court", name) for name in AFTER_FILING),
+    ("turnover", "month_end"),
 )
-ORPHANS = ("status", "episodes", "cash_flows", "collateral")
+ORPHANS = ("status", "episodes", "cash_flows", "collateral", *OPERATION_TABLES)
+ONE_DAY = pd.Timedelta(days=1)
 
 Mask = NDArray[np.bool_]
 
@@ -84,7 +94,7 @@ def after_reporting_date(checked: Checked) -> Iterator[Violation]:
         if not checked.has(table, column) or table in told:
             continue
         dates = checked.tables[table][column]
-        broken = dates.gt(checked.reporting_date).to_numpy()
+        broken = dates.ge(checked.reporting_date + ONE_DAY).to_numpy()
         words = (
             f"{column} must not lie after the reporting date {shown(checked.reporting_date)}, "
             f"the last is {shown(dates.max())}; cut later rows with `after_reporting_date: cut` or give a later date"
@@ -97,7 +107,11 @@ def late_origination(checked: Checked) -> Iterator[Violation]:
     if not checked.has("facilities", "facility_id", "origination_date"):
         return
     facilities = checked.tables["facilities"]
-    starts = (("status", "month_end", "first month of status"), ("episodes", "default_date", "first default"))
+    starts = (
+        ("status", "month_end", "first month of status"),
+        ("episodes", "default_date", "first default"),
+        ("instalments", "due_date", "first instalment"),
+    )
     for table, column, what in starts:
         if checked.has(table, "facility_id", column):
             first = checked.tables[table].groupby("facility_id", sort=False)[column].min()

@@ -9,7 +9,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from recoverykit.data._columns import TABLES, Column, ColumnType, TableContract, contracts_for
+from recoverykit.data._columns import (
+    OPERATION_TABLES,
+    TABLES,
+    Column,
+    ColumnType,
+    TableContract,
+    contracts_for,
+)
 from recoverykit.data._freeze import exclusions_frame, freeze
 from recoverykit.data._row_rules import check_rows
 from recoverykit.data._schema_rules import check_schema
@@ -19,6 +26,7 @@ from recoverykit.data.refusals import refuse_predictors
 from recoverykit.errors import ContractError, Violation
 
 __all__ = [
+    "OPERATION_TABLES",
     "TABLES",
     "WHOLE_TABLE",
     "Column",

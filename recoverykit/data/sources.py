@@ -230,7 +230,7 @@ def _load_table(contract: TableContract, table: TableSpec, reader: Reader, findi
 
 def _refuse_contents(contract: TableContract, table: TableSpec, raw: arrow.Table) -> list[Refusal]:
     """Look into every column, except those that are mapped to numbers, flags or dates of the contract."""
-    plain = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.FLAG, ColumnType.DATE)
+    plain = (ColumnType.NUMBER, ColumnType.INTEGER, ColumnType.FLAG, ColumnType.DATE, ColumnType.TIME)
     parsed = {table.columns.get(column.name, column.name) for column in contract.columns if column.type in plain}
     columns = {name: raw.column(name) for name in raw.column_names if name not in parsed}
     return refuse_contents(contract.name, columns, hashed=table.hashed)

@@ -4,7 +4,8 @@ A segment of a book is again a book. This module knows nothing of a bank's files
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK, Outcome, segme
 
 FRAMES = ("facilities", "episodes", "cash_flows", "scenarios", "exclusions", "inventory")
 FACTS = "book.json"
+#: Folder of the tables of the recovery unit in a prepared book.
+OPERATIONS = "operations"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +46,9 @@ class Book:
         The definition of default that built the episodes.
     data_hashes : dict
         SHA-256 of each source file.
+    operations : mapping of str to DataFrame
+        The tables of the recovery unit that the bank gave, by name: ``instalments``, ``assignments``, ``actions``,
+        ``promises``, ``court``, ``turnover``. Empty where there are none.
     folder : Path or None
         Where the book was prepared; None for one opened from a data spec.
     """
@@ -60,6 +66,7 @@ class Book:
     inventory: pd.DataFrame
     definition: DefaultDefinition
     data_hashes: dict[str, str]
+    operations: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     folder: Path | None = None
 
     @property
@@ -107,12 +114,18 @@ class Book:
             )
         keep = self.facilities["facility_id"].isin(set(episodes["facility_id"]))
         flows = self.cash_flows["facility_id"].isin(set(episodes["facility_id"]))
+        facilities = self.facilities[keep | (segment_labels(self.facilities, by) == segment)]
+        worked = set(facilities["facility_id"])
         return replace(
             self,
             segment=segment,
             episodes=episodes.reset_index(drop=True),
-            facilities=self.facilities[keep | (segment_labels(self.facilities, by) == segment)].reset_index(drop=True),
+            facilities=facilities.reset_index(drop=True),
             cash_flows=self.cash_flows[flows].reset_index(drop=True),
+            operations={
+                name: frame[frame["facility_id"].isin(worked)].reset_index(drop=True)
+                for name, frame in self.operations.items()
+            },
         )
 
     def write(self, folder: str | Path) -> Path:
@@ -121,6 +134,9 @@ class Book:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FRAMES:
             getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
+        for name, frame in self.operations.items():
+            (folder / OPERATIONS).mkdir(exist_ok=True)
+            frame.to_parquet(folder / OPERATIONS / f"{name}.parquet", index=False)
         facts = {
             "name": self.name,
             "currency": self.currency,
@@ -129,6 +145,7 @@ class Book:
             "segment": self.segment,
             "definition": asdict(self.definition),
             "data_hashes": self.data_hashes,
+            "operations": list(self.operations),
         }
         (folder / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         return folder
@@ -184,5 +201,9 @@ def read_book(folder: str | Path) -> Book:
     facts["reporting_date"] = pd.Timestamp(facts["reporting_date"])
     facts["segment_by"] = tuple(facts["segment_by"])
     facts["definition"] = DefaultDefinition(**facts["definition"])
+    facts["operations"] = {
+        name: with_plain_dates(pd.read_parquet(folder / OPERATIONS / f"{name}.parquet"))
+        for name in facts.get("operations", [])
+    }
     facts |= {name: with_plain_dates(pd.read_parquet(folder / f"{name}.parquet")) for name in FRAMES}
     return Book(**facts, folder=folder)

@@ -121,6 +121,7 @@ def build_book(
         inventory=_inventory(loaded.tables),
         definition=rules,
         data_hashes=dict(loaded.file_hashes),
+        operations={n: loaded.tables[n] for n in incoming.contracts.OPERATION_TABLES if n in loaded.tables},
     )
     book.check_columns(book.segment_by)
     return book
@@ -156,4 +157,6 @@ def _inventory(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         dates = frame.select_dtypes("datetime")
         first, last = (dates.min().min(), dates.max().max()) if dates.size else (pd.NaT, pd.NaT)
         rows.append({"table": name, "n_rows": len(frame), "first_date": first, "last_date": last})
-    return pd.DataFrame(rows)
+    inventory = pd.DataFrame(rows)
+    days = {name: pd.to_datetime(inventory[name]).dt.normalize() for name in ("first_date", "last_date")}
+    return inventory.assign(**days)
