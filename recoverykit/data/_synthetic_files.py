@@ -1,7 +1,7 @@
 """Write the synthetic portfolio to files, byte for byte the same for a seed.
 
-Parquet with fixed options and no time stamps; strings as dictionaries, dates as days. It knows nothing about what the
-tables mean.
+Parquet with fixed options and without the time of writing; strings as dictionaries, dates as days, moments to the
+millisecond. It knows nothing about what the tables mean.
 """
 
 import json
@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 _COMPRESSION_LEVEL = 12
 #: Columns of distinct amounts: their bytes are split by place, which compresses better than a dictionary.
 _SPLIT_SUFFIX = "_amount"
+#: Columns of moments, not of days.
+_TIME_SUFFIX = "_time"
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -51,7 +53,7 @@ def _is_money(name: str) -> bool:
 
 def _arrow_type(column: pd.Series) -> pa.DataType:
     if pd.api.types.is_datetime64_any_dtype(column):
-        return pa.date32()
+        return pa.timestamp("ms") if str(column.name).endswith(_TIME_SUFFIX) else pa.date32()
     if pd.api.types.is_bool_dtype(column):
         return pa.bool_()
     if pd.api.types.is_integer_dtype(column):

@@ -18,6 +18,7 @@ import pandas as pd
 from recoverykit.data._synthetic_book import Facilities, facilities_frame, facility_ids, month_ends, simulate_facilities
 from recoverykit.data._synthetic_episodes import Episodes, simulate_default_episodes
 from recoverykit.data._synthetic_files import write_table, write_truth
+from recoverykit.data._synthetic_log import simulate_log
 from recoverykit.data._synthetic_macro import Economy, simulate_economy
 from recoverykit.data._synthetic_measures import Money, describe_truth, episodes_frame, flow_dates
 from recoverykit.data._synthetic_paths import Paths, choose_paths
@@ -37,7 +38,18 @@ from recoverykit.data._synthetic_workout import KINDS, FlowList, Flows, agree_te
 SAMPLE_SEED = 1
 SAMPLE_REPORTING_DATE = "2026-09-30"
 #: Parts of the simulation with a random stream of their own, so that a change in one leaves the others as they were.
-_STREAMS = ("economy", "facilities", "defaults", "outcomes", "paths", "balances", "proceeds", "workout", "arrears")
+_STREAMS = (
+    "economy",
+    "facilities",
+    "defaults",
+    "outcomes",
+    "paths",
+    "balances",
+    "proceeds",
+    "workout",
+    "arrears",
+    "log",
+)
 _FEWEST_MONTHS = 24
 
 
@@ -48,8 +60,8 @@ class SyntheticPortfolio:
     Attributes
     ----------
     tables : dict of str to DataFrame
-        The contract tables ``facilities``, ``status``, ``cash_flows``, ``collateral`` and ``scenarios``, as known on
-        the reporting date.
+        The contract tables ``facilities``, ``status``, ``cash_flows``, ``collateral`` and ``scenarios``, and those of
+        the recovery unit that have a row, as known on the reporting date.
     truth : dict
         Formulas, coefficients, counts and true losses; safe for JSON.
     episodes : DataFrame
@@ -154,8 +166,10 @@ def simulate_portfolio(
     grid, money = _simulate_money(world, paths)
     add_harmless_arrears(world.streams["arrears"], grid, facilities)
     frame = episodes_frame(episodes, facilities, economy, paths, money)
-    truth = describe_truth(frame, seed=seed)
-    return SyntheticPortfolio(_tables(world, grid, money), truth, frame, pd.Timestamp(reporting_date))
+    tables, date = _tables(world, grid, money), pd.Timestamp(reporting_date)
+    log = simulate_log(world.streams["log"], tables=tables, episodes=frame, reporting_date=date)
+    truth = {**describe_truth(frame, seed=seed), "operations": log.truth}
+    return SyntheticPortfolio({**tables, **log.tables}, truth, frame, date)
 
 
 def write_sample(folder: str | Path, seed: int = SAMPLE_SEED) -> Path:
