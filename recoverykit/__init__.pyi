@@ -107,6 +107,10 @@ from .estimators.survival_lgd import SurvivalLgdModel as SurvivalLgdModel
 from .estimators.two_stage_lgd import CureLgdModel as CureLgdModel
 from .estimators.two_stage_lgd import TwoStageLgdModel as TwoStageLgdModel
 from .estimators.zero_one_inflated_beta import ZeroOneInflatedBetaModel as ZeroOneInflatedBetaModel
+from .operations.contact_rules import RuleSet as RuleSet
+from .operations.contact_rules import breaches_by_unit as breaches_by_unit
+from .operations.contact_rules import check_contacts as check_contacts
+from .operations.contact_rules import contact_rule_register as contact_rule_register
 from .portfolio.backtest import BackTest as BackTest
 from .portfolio.backtest import BackTestLimits as BackTestLimits
 from .portfolio.backtest import back_test as back_test
