@@ -19,6 +19,7 @@ import lazy_loader
 from recoverykit.batch import manifest as manifests
 from recoverykit.batch import plan as plans
 from recoverykit.batch._files import RESULTS, write_text
+from recoverykit.batch._needs import leave_out
 from recoverykit.errors import InsufficientDataError, RecoverykitError
 
 # Loaded at first use: `--version`, `status` and every worker process start without pandas and its relatives.
@@ -108,6 +109,9 @@ def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path
     folder = Path(arguments.out or Path("runs") / f"{plan.name}-{date}{'-part' if part else ''}")
     injected = _load("injected_parameters")(folder, date)
     tasks = plans.expand_plan(plan, opened.segments(plan.segment_by), injected)
+    tasks, left_out = leave_out(plan, tasks, opened.operations)
+    for stage in left_out:
+        print(f"left out: {stage}")
     tasks = plans.select_tasks(tasks, **selection)
     if arguments.dry_run:
         return _show_tasks(tasks), folder
@@ -117,7 +121,12 @@ def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path
             tasks,
             folder,
             reporting_date=date,
-            data={"name": opened.name, "currency": opened.currency, "hashes": opened.data_hashes},
+            data={
+                "name": opened.name,
+                "currency": opened.currency,
+                "hashes": opened.data_hashes,
+                "left_out": [str(stage) for stage in left_out],
+            },
             write_book=lambda target: _prepare(opened, arguments.data, target, tasks),
             selection=selection,
             n_workers=arguments.workers,

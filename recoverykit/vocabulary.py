@@ -75,6 +75,17 @@ class ExposureClass(StrEnum):
     OTHER = "other"
 
 
+class OperationTable(StrEnum):
+    """Tables of the recovery unit that a bank may give or not."""
+
+    INSTALMENTS = "instalments"
+    ASSIGNMENTS = "assignments"
+    ACTIONS = "actions"
+    PROMISES = "promises"
+    COURT = "court"
+    TURNOVER = "turnover"
+
+
 class ActionKind(StrEnum):
     """What a recovery unit does about a facility."""
 

@@ -34,6 +34,7 @@ class FakeBook:
     inventory = pd.DataFrame({"table": ["episodes"], "n_rows": [8]})
     episodes = pd.DataFrame({"episode_id": range(8)})
     exclusions = pd.DataFrame({"table": [], "reason": [], "n_rows": [], "amount": []})
+    operations = ()
 
     def segments(self, segment_by=None):
         return SEGMENTS
@@ -107,6 +108,24 @@ class TestRun:
         assert "segment = 'card | east'" in out
         assert out.splitlines()[-1] == "2 executions; nothing was run."
         assert not (tmp_path / "run").exists()
+
+    def test_a_stage_that_the_data_cannot_fill_is_told_in_a_dry_run_and_on_the_cover(
+        self, plan_file, fake_book, write_notebook, tmp_path, capsys
+    ):
+        folder = tmp_path / "notebooks"
+        write_notebook(folder, "02_cure", [CODE])
+        write_notebook(folder, "13_units", [CODE], segment=False)
+        plan = tmp_path / "plan.yml"
+        more = "  - {name: operations, scope: portfolio, notebooks: [13_units], needs: [actions]}\n"
+        plan.write_text(PLAN.replace("stages:", "notebooks_folder: notebooks\nstages:") + more)
+        words = "operations: the data hold no table actions, so 13_units did not run"
+        arguments = ["run", str(plan), "--data", "spec.yml", "--out", str(tmp_path / "run")]
+        assert cli.main([*arguments, "--dry-run"]) == 0
+        out = capsys.readouterr().out
+        assert f"left out: {words}" in out
+        assert "13_units/all" not in out
+        cli.main([*arguments, "--quiet", "--segment", "auto | west", "--workers", "1"])
+        assert words in (tmp_path / "run" / "index.html").read_text()
 
     def test_date_and_segment_columns_reach_the_book(self, run, fake_book, tmp_path):
         run("--out", tmp_path / "run", "--dry-run", "--as-of", "2026-06-30")

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from recoverykit.batch._names import slug
+from recoverykit.batch._needs import leave_out
 from recoverykit.batch._parameters import read_parameters, typed_value
 from recoverykit.batch.plan import expand_plan, plan_json_schema, read_plan, select_tasks
 from recoverykit.cli import schema_text
+from recoverykit.data.contracts import OPERATION_TABLES
 from recoverykit.errors import PlanError
+from recoverykit.vocabulary import OperationTable
 
 ROOT = Path(__file__).parents[1]
 INJECTED = {"data": "/run/book", "reporting_date": "2026-09-30", "results_folder": "/run/results"}
@@ -319,3 +322,46 @@ class TestShippedFiles:
             *("portfolio", "portfolio", "segment", "segment_group", "portfolio")
         ]
         assert Path(plan.notebooks_folder) == ROOT / "notebooks"
+
+
+class TestStagesThatTheDataCannotFill:
+    NEEDY = PLAN.replace("02_cure, 03_curve]}", "02_cure, 03_curve], needs: [actions, court]}")
+
+    def left(self, path, tables):
+        plan = read_plan(path)
+        return leave_out(plan, expand_plan(plan, SEGMENTS, INJECTED), tables)
+
+    def test_a_stage_runs_where_its_tables_are_there(self, plan_file):
+        tasks, left_out = self.left(plan_file(self.NEEDY), {"actions", "court", "promises"})
+        assert len(tasks) == 5
+        assert left_out == []
+
+    def test_a_stage_whose_tables_lack_is_left_out_and_says_which_and_what(self, plan_file):
+        tasks, left_out = self.left(plan_file(self.NEEDY), {"actions"})
+        assert [task.key for task in tasks] == ["01_look/all"]
+        assert [str(stage) for stage in left_out] == [
+            "segments: the data hold no table court, so 02_cure, 03_curve did not run"
+        ]
+        _, both = self.left(plan_file(self.NEEDY), {})
+        assert "the data hold no tables actions, court, so" in str(both[0])
+
+    def test_a_stage_without_needs_always_runs(self, plan_file):
+        tasks, left_out = self.left(plan_file(), set())
+        assert (len(tasks), left_out) == (5, [])
+
+    def test_what_is_left_out_is_checked_all_the_same(self, plan_file):
+        text = self.NEEDY.replace("needs:", "parameters: {levle: 0.8}, needs:")
+        with pytest.raises(PlanError, match="has no parameter 'levle'"):
+            self.left(plan_file(text), set())
+
+    def test_a_plan_of_which_nothing_is_left_is_refused_with_the_reason(self, plan_file):
+        text = self.NEEDY.replace("notebooks: [01_look]", "notebooks: [01_look], needs: [promises]")
+        with pytest.raises(PlanError, match=r"nothing is left to run .* no table promises, so 01_look did not run"):
+            self.left(plan_file(text), {"actions"})
+
+    def test_a_need_that_is_no_table_of_the_unit_is_told_with_its_place(self, plan_file):
+        with pytest.raises(PlanError, match=r"stages\.1\.needs\.1: .*'instalments', .* or 'turnover'"):
+            read_plan(plan_file(self.NEEDY.replace("court", "courts")))
+
+    def test_the_tables_that_can_be_needed_are_those_of_the_contract(self):
+        assert [table.value for table in OperationTable] == list(OPERATION_TABLES)

@@ -142,7 +142,7 @@ def test_outside_references_are_what_a_browser_fetches_by_itself(html, found):
     assert outside_references(html) == found
 
 
-def made_run(folder, *, failing=(), status=None, selection=None, records=True):
+def made_run(folder, *, failing=(), status=None, selection=None, records=True, left_out=()):
     """Write a run folder as a run of two segments leaves it, without starting a kernel."""
     sources = folder.parent / "sources"
     sources.mkdir(exist_ok=True)
@@ -153,7 +153,7 @@ def made_run(folder, *, failing=(), status=None, selection=None, records=True):
                 nbformat.write(executed(f"What of {name}?"), sources / f"{name}.ipynb")
                 tasks.append(Task(name, str(sources / f"{name}.ipynb"), stage.name, segment, {}))
     folder.mkdir()
-    data = {"name": "hand", "hashes": {"flows.csv": "ab" * 32}}
+    data = {"name": "hand", "hashes": {"flows.csv": "ab" * 32}, "left_out": left_out}
     manifest = start_manifest(
         folder, plan=PLAN, tasks=tasks, reporting_date="2026-09-30", data=data, selection=selection
     )
@@ -178,6 +178,13 @@ def index_of(folder):
 
 
 class TestPack:
+    def test_the_cover_says_what_the_data_could_not_fill_and_else_nothing_of_it(self, tmp_path):
+        words = "units: the data hold no table actions, so 13_units did not run"
+        assert "Left out" not in index_of(made_run(tmp_path / "whole"))
+        text = index_of(made_run(tmp_path / "run", left_out=[words]))
+        assert "Left out of this pack" in text
+        assert words in text
+
     def test_every_page_is_linked_from_the_index_and_stands_where_the_link_says(self, tmp_path):
         folder = made_run(tmp_path / "run")
         links = [link for link in parsed(index_of(folder)).links if link.startswith("pages/")]

@@ -94,6 +94,7 @@ def index_context(manifest: Mapping[str, Any], listed: Sequence[Page], results_f
         "group_titles": [titles[name] for name in columns[Scope.GROUP]],
         "segments": _segment_rows(listed, columns[Scope.SEGMENT], Scope.SEGMENT),
         "notebook_titles": [titles[name] for name in columns[Scope.SEGMENT]],
+        "left_out": manifest["data"].get("left_out", []),
         "failures": [{"title": p.title, "segment": p.segment, "error": _why(p), "href": p.href} for p in missing],
         "provenance": _provenance(manifest, None),
     }

@@ -18,7 +18,7 @@ from recoverykit.batch._names import nearest
 from recoverykit.batch._parameters import Parameter, read_parameters, refuse_secret, typed_value
 from recoverykit.batch._tasks import ParameterValue, Scope, Task
 from recoverykit.errors import PlanError
-from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK
+from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK, OperationTable
 
 SEGMENT_PARAMETER = "segment"
 #: Set by the run itself, never by a plan.
@@ -54,6 +54,9 @@ class Stage(BaseModel):
         "column, 'segment' once for each segment."
     )
     notebooks: list[str] = Field(min_length=1, description="Names of the notebooks, without .ipynb.")
+    needs: list[Annotated[OperationTable, Field(strict=False)]] = Field(
+        default=[], description="Tables of the recovery unit without which the stage is left out, and the pack says so."
+    )
     parameters: dict[str, _Value] = Field(default={}, description="For every notebook of this stage.")
 
 
