@@ -7,6 +7,7 @@ from .data.contracts import find_violations as find_violations
 from .data.contracts import freeze as freeze
 from .data.mapping import DataSpec as DataSpec
 from .data.mapping import read_spec as read_spec
+from .data.refusals import refusal_register as refusal_register
 from .data.sources import load_checked as load_checked
 from .data.sources import load_tables as load_tables
 from .data.synthetic import simulate_portfolio as simulate_portfolio
@@ -111,6 +112,8 @@ from .operations.contact_rules import RuleSet as RuleSet
 from .operations.contact_rules import breaches_by_unit as breaches_by_unit
 from .operations.contact_rules import check_contacts as check_contacts
 from .operations.contact_rules import contact_rule_register as contact_rule_register
+from .operations.contact_rules import contact_rule_set as contact_rule_set
+from .operations.decisions import decision_register as decision_register
 from .portfolio.backtest import BackTest as BackTest
 from .portfolio.backtest import BackTestLimits as BackTestLimits
 from .portfolio.backtest import back_test as back_test
@@ -155,6 +158,7 @@ from .portfolio.workout import workout as workout
 from .report.blocks import callout as callout
 from .report.blocks import key_figures as key_figures
 from .report.blocks import prose as prose
+from .report.conduct import contact_breach_table as contact_breach_table
 from .report.cure_tables import show_cure_calibration as show_cure_calibration
 from .report.cure_tables import show_cure_candidates as show_cure_candidates
 from .report.cure_tables import show_follow_up as show_follow_up
@@ -169,6 +173,7 @@ from .report.plots import plot_back_test as plot_back_test
 from .report.plots import plot_calibration as plot_calibration
 from .report.plots import plot_calibration_by_month as plot_calibration_by_month
 from .report.plots import plot_coefficients as plot_coefficients
+from .report.plots import plot_contact_breaches as plot_contact_breaches
 from .report.plots import plot_coverage_by_age as plot_coverage_by_age
 from .report.plots import plot_cox_snell as plot_cox_snell
 from .report.plots import plot_cumulative_incidence as plot_cumulative_incidence
@@ -189,6 +194,7 @@ from .report.sentences import sentence_calendar as sentence_calendar
 from .report.sentences import sentence_calibration as sentence_calibration
 from .report.sentences import sentence_closed_only_bias as sentence_closed_only_bias
 from .report.sentences import sentence_competing_outcomes as sentence_competing_outcomes
+from .report.sentences import sentence_contact_breaches as sentence_contact_breaches
 from .report.sentences import sentence_coverage as sentence_coverage
 from .report.sentences import sentence_cure_calibration as sentence_cure_calibration
 from .report.sentences import sentence_cure_drivers as sentence_cure_drivers
@@ -211,6 +217,7 @@ from .report.sentences import sentence_reconciliation as sentence_reconciliation
 from .report.sentences import sentence_recovery as sentence_recovery
 from .report.sentences import sentence_residuals as sentence_residuals
 from .report.sentences import sentence_second_opinion as sentence_second_opinion
+from .report.sentences import sentence_source_columns as sentence_source_columns
 from .report.sentences import sentence_stability as sentence_stability
 from .report.sentences import sentence_steps as sentence_steps
 from .report.sentences import sentence_time_to_cure as sentence_time_to_cure

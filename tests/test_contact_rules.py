@@ -130,11 +130,11 @@ class TestHours:
     )
     def test_eight_and_nine_themselves_are_allowed(self, time, breaks):
         rows = log((f"2024-03-04 {time}",), ("2024-03-20 12:00",))
-        assert told(rows) == ([("hours", "A1", "A1")] if breaks else [])
+        assert told(rows) == ([("contact_hours", "A1", "A1")] if breaks else [])
 
     def test_in_china_the_day_is_an_hour_longer(self):
         rows = log(("2024-03-04 22:00:00",), ("2024-03-05 22:00:01",), ("2024-03-06 07:59:59",))
-        assert told(rows, "china") == [("hours", "A2", "A2"), ("hours", "A3", "A3")]
+        assert told(rows, "china") == [("contact_hours", "A2", "A2"), ("contact_hours", "A3", "A3")]
 
     @pytest.mark.parametrize(("kind", "n"), [("sms", 1), ("call", 1), ("meeting", 1), ("field_visit", 1), ("letter", 0),
                                              ("legal_notice", 0), ("filing", 0)])  # fmt: skip
@@ -183,7 +183,7 @@ def test_an_unknown_rule_set_names_the_known_ones():
 
 
 def test_a_rule_set_must_have_rules_of_different_names():
-    hours = ContactHours("hours", "by day", "house", datetime.time(9), datetime.time(18), ("call",))
+    hours = ContactHours("contact_hours", "by day", "house", datetime.time(9), datetime.time(18), ("call",))
     with pytest.raises(ValueError, match="each name once"):
         RuleSet("house", "House", "", "2024-01-01", (hours, hours), ())
     with pytest.raises(ValueError, match="must have rules"):
@@ -203,14 +203,14 @@ class TestByUnit:
             ("calls_in_seven_days", "south"): {"n_contacts": 2, "n_breaches": 0},
             ("call_after_conversation", "north"): {"n_contacts": 8, "n_breaches": 0},
             ("call_after_conversation", "south"): {"n_contacts": 2, "n_breaches": 0},
-            ("hours", "north"): {"n_contacts": 8, "n_breaches": 0},
-            ("hours", "south"): {"n_contacts": 3, "n_breaches": 1},
+            ("contact_hours", "north"): {"n_contacts": 8, "n_breaches": 0},
+            ("contact_hours", "south"): {"n_contacts": 3, "n_breaches": 1},
         }
         row = table.loc[("calls_in_seven_days", "north")]
         # Clopper and Pearson: quantiles of beta distributions (k, n - k + 1) and (k + 1, n - k)
         assert row["lower"] == pytest.approx(beta.ppf(0.025, 1, 8), abs=BOUND_TOLERANCE)
         assert row["upper"] == pytest.approx(beta.ppf(0.975, 2, 7), abs=BOUND_TOLERANCE)
-        none = table.loc[("hours", "north")]
+        none = table.loc[("contact_hours", "north")]
         # none in eight: the upper bound solves (1 - p)^8 = .025
         assert (none["lower"], none["upper"]) == (0.0, pytest.approx(1 - 0.025 ** (1 / 8), abs=BOUND_TOLERANCE))
 
@@ -228,7 +228,7 @@ class TestByUnit:
 
 def test_the_register_names_every_rule_with_its_source_and_no_paragraph_that_was_not_checked():
     american, chinese = contact_rule_register(), contact_rule_register("china")
-    assert american["rule"].tolist() == ["calls_in_seven_days", "call_after_conversation", "hours"]
+    assert american["rule"].tolist() == ["calls_in_seven_days", "call_after_conversation", "contact_hours"]
     assert american["source"].str.startswith("12 CFR 1006.").all()
     assert not chinese["source"].str.contains(r"\d").any()
 
@@ -258,7 +258,7 @@ def breaches_by_a_walk(actions):
     for number, row in enumerate(ordered):
         clock = row.action_time.time()
         if row.kind in ("call", "sms") and not datetime.time(8) <= clock <= datetime.time(21):
-            found.add(("hours", row.action_id))
+            found.add(("contact_hours", row.action_id))
         if row.kind != "call" or row.result == "invalid_number":
             continue
         same = [r for r in ordered[: number + 1] if r.facility_id == row.facility_id and r.kind == "call"]

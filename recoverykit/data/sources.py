@@ -17,6 +17,7 @@ from recoverykit.data._columns import Column, ColumnType, TableContract, contrac
 from recoverykit.data._freeze import exclusions_frame, freeze
 from recoverykit.data._parsing import Parsed, Reading, parse_column
 from recoverykit.data._reading import Reader, UnreadableTable, file_hashes, run_query
+from recoverykit.data._source_columns import Row, source_column_rows, source_columns_frame
 from recoverykit.data._spec_models import CsvFiles, FilesQuery, ParquetFiles, TableSpec
 from recoverykit.data._spec_rules import CURRENCY_COLUMN
 from recoverykit.data._table_rules import Checked, before_everything
@@ -55,6 +56,8 @@ class LoadedTables:
         SHA-256 of each file read, by its path relative to the spec.
     exclusions : DataFrame
         Columns table, reason, n_rows, amount: what was cut because it is dated after the reporting date.
+    source_columns : DataFrame
+        One row per column that a source carries: table, column, treatment, refusal_class, what.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -65,15 +68,17 @@ class LoadedTables:
     macro_columns: tuple[str, ...]
     file_hashes: dict[str, str]
     exclusions: pd.DataFrame
+    source_columns: pd.DataFrame = field(default_factory=source_columns_frame)
 
 
 @dataclass(slots=True)
 class _Findings:
-    """What is wrong so far: refused columns, broken rules, and columns that could not be loaded."""
+    """What was found so far: refused columns, broken rules, columns that could not be loaded, and those that could."""
 
     refusals: list[Refusal] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     unloaded: set[tuple[str, str]] = field(default_factory=set)
+    columns: list[Row] = field(default_factory=list)
 
     def tell(self, table: str, rule: str, column: str = WHOLE_TABLE) -> None:
         """Note that a column, or a whole table, could not be loaded."""
@@ -166,7 +171,8 @@ def _load(spec: DataSpec, asked: str | pd.Timestamp | None) -> tuple[LoadedTable
     if spec.after_reporting_date == "cut" and not list(before_everything(Checked(tables, date))):
         tables, exclusions = freeze(tables, date)
     declared = (spec.segment_columns, spec.driver_columns, spec.macro_columns)
-    return LoadedTables(tables, date, spec.currency, *declared, hashes, exclusions), findings
+    columns = source_columns_frame(findings.columns)
+    return LoadedTables(tables, date, spec.currency, *declared, hashes, exclusions, columns), findings
 
 
 def _reporting_date(spec: DataSpec, asked: str | pd.Timestamp | None) -> pd.Timestamp:
@@ -217,6 +223,7 @@ def _load_table(contract: TableContract, table: TableSpec, reader: Reader, findi
         findings.tell(contract.name, "the source holds no rows; at least one is needed")
         return None
     named = {column.name: table.columns.get(column.name, column.name) for column in contract.columns}
+    findings.columns += source_column_rows(contract, table, parts, raw)
     _check_names(contract, table, raw.column_names, named, findings)
     _check_currency(contract.name, table, raw, reader.spec.currency, findings)
     frame = _parse_table(contract, table, raw, named, findings)

@@ -71,7 +71,7 @@ US_REG_F = RuleSet(
             not_counted=_NOT_CONNECTED,
         ),
         ContactHours(
-            name="hours",
+            name="contact_hours",
             words="no contact before 8 a.m. or after 9 p.m. at the place of the debtor",
             source="12 CFR 1006.6(b)(1)(i)",
             first=datetime.time(8, 0),
@@ -100,7 +100,7 @@ CHINA = RuleSet(
     stated_on="2026-11-25",
     rules=(
         ContactHours(
-            name="hours",
+            name="contact_hours",
             words="no contact before 8 or after 22 o'clock at the place of the debtor",
             source="rule stated from memory, its paragraph not checked",
             first=datetime.time(8, 0),

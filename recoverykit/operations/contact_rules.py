@@ -24,6 +24,7 @@ __all__ = [
     "breaches_by_unit",
     "check_contacts",
     "contact_rule_register",
+    "contact_rule_set",
 ]
 
 COLUMNS = ("action_id", "facility_id", "action_time", "kind", "result", "unit")
@@ -80,7 +81,7 @@ def check_contacts(actions: pd.DataFrame, rules: str | RuleSet = "us_reg_f") -> 
     >>> check_contacts(calls)[["rule", "action_id", "actions"]].values.tolist()
     [['call_after_conversation', 'A2', 'A1 A2']]
     """
-    chosen = _rule_set(rules)
+    chosen = contact_rule_set(rules)
     log = _prepared(actions, chosen)
     found = [_breaches(rule, log) for rule in chosen.rules]
     columns = list(BREACH_COLUMNS)
@@ -126,11 +127,11 @@ def breaches_by_unit(actions: pd.DataFrame, rules: str | RuleSet = "us_reg_f", *
     ... )
     >>> by_unit = breaches_by_unit(calls)
     >>> by_unit[["rule", "n_contacts", "n_breaches"]].values.tolist()[-1]
-    ['hours', 2, 1]
+    ['contact_hours', 2, 1]
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level}; it must lie between 0 and 1, such as 0.95")
-    chosen = _rule_set(rules)
+    chosen = contact_rule_set(rules)
     log = _prepared(actions, chosen)
     parts = []
     for rule in chosen.rules:
@@ -148,6 +149,36 @@ def breaches_by_unit(actions: pd.DataFrame, rules: str | RuleSet = "us_reg_f", *
             "upper": np.asarray(upper, dtype=np.float64),
         }
     )
+
+
+def contact_rule_set(rules: str | RuleSet) -> RuleSet:
+    """Return a rule set by its name, or the one given.
+
+    Parameters
+    ----------
+    rules : str or RuleSet
+        As in `check_contacts`.
+
+    Returns
+    -------
+    RuleSet
+        With its title, its rules and what a log cannot show of them.
+
+    Raises
+    ------
+    ValueError
+        If there is no rule set of that name.
+
+    Examples
+    --------
+    >>> contact_rule_set("us_reg_f").title
+    'United States, Regulation F'
+    """
+    if isinstance(rules, RuleSet):
+        return rules
+    if rules not in RULE_SETS:
+        raise ValueError(f"no rule set {rules!r}; known are {', '.join(RULE_SETS)}, or give a RuleSet")
+    return RULE_SETS[rules]
 
 
 def contact_rule_register(rules: str | RuleSet = "us_reg_f") -> pd.DataFrame:
@@ -168,17 +199,9 @@ def contact_rule_register(rules: str | RuleSet = "us_reg_f") -> pd.DataFrame:
     >>> contact_rule_register("china")["words"].tolist()
     ["no contact before 8 or after 22 o'clock at the place of the debtor"]
     """
-    chosen = _rule_set(rules)
+    chosen = contact_rule_set(rules)
     rows = [(rule.name, rule.words, rule.source, chosen.since, chosen.stated_on) for rule in chosen.rules]
     return pd.DataFrame(rows, columns=["rule", "words", "source", "since", "stated_on"])
-
-
-def _rule_set(rules: str | RuleSet) -> RuleSet:
-    if isinstance(rules, RuleSet):
-        return rules
-    if rules not in RULE_SETS:
-        raise ValueError(f"no rule set {rules!r}; known are {', '.join(RULE_SETS)}, or give a RuleSet")
-    return RULE_SETS[rules]
 
 
 def _prepared(actions: pd.DataFrame, rules: RuleSet) -> pd.DataFrame:

@@ -16,8 +16,10 @@ from recoverykit.episodes.definition import DefaultDefinition
 from recoverykit.errors import InsufficientDataError, PlanError, SpecError
 from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK, Outcome, segment_name
 
-FRAMES = ("facilities", "episodes", "cash_flows", "scenarios", "exclusions", "inventory")
+FRAMES = ("facilities", "episodes", "cash_flows", "scenarios", "exclusions", "inventory", "source_columns")
 FACTS = "book.json"
+#: Columns of the register of what became of each column of the sources.
+SOURCE_COLUMNS = ("table", "column", "treatment", "refusal_class", "what")
 #: Folder of the tables of the recovery unit in a prepared book.
 OPERATIONS = "operations"
 
@@ -49,6 +51,9 @@ class Book:
     operations : mapping of str to DataFrame
         The tables of the recovery unit that the bank gave, by name: ``instalments``, ``assignments``, ``actions``,
         ``promises``, ``court``, ``turnover``. Empty where there are none.
+    source_columns : DataFrame
+        One row per column that a source carries: table, column, treatment (``taken in``, ``hashed``, ``not taken in``),
+        refusal_class, what. Empty for a book that was not opened from a data spec.
     folder : Path or None
         Where the book was prepared; None for one opened from a data spec.
     """
@@ -67,6 +72,7 @@ class Book:
     definition: DefaultDefinition
     data_hashes: dict[str, str]
     operations: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    source_columns: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*SOURCE_COLUMNS], dtype=object))
     folder: Path | None = None
 
     @property

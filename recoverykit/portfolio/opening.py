@@ -121,6 +121,7 @@ def build_book(
         inventory=_inventory(loaded.tables),
         definition=rules,
         data_hashes=dict(loaded.file_hashes),
+        source_columns=loaded.source_columns,
         operations={n: loaded.tables[n] for n in incoming.contracts.OPERATION_TABLES if n in loaded.tables},
     )
     book.check_columns(book.segment_by)

@@ -5,6 +5,7 @@ nothing but what is drawn.
 """
 
 from recoverykit.report._plots_book import plot_allowance_by_segment, plot_coverage_by_age, plot_episodes_by_vintage
+from recoverykit.report._plots_conduct import plot_contact_breaches
 from recoverykit.report._plots_cure import plot_coefficients, plot_cox_snell
 from recoverykit.report._plots_loss import plot_back_test, plot_lgd_steps
 from recoverykit.report._plots_recovery import (
@@ -28,6 +29,7 @@ __all__ = [
     "plot_calibration",
     "plot_calibration_by_month",
     "plot_coefficients",
+    "plot_contact_breaches",
     "plot_coverage_by_age",
     "plot_cox_snell",
     "plot_cumulative_incidence",

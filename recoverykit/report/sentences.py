@@ -23,6 +23,7 @@ from recoverykit.report._sentences_cases import (
     sentence_recovery,
     sentence_time_to_cure,
 )
+from recoverykit.report._sentences_conduct import sentence_contact_breaches, sentence_source_columns
 from recoverykit.report._sentences_cure import (
     sentence_cure_calibration,
     sentence_cure_drivers,
@@ -55,6 +56,7 @@ __all__ = [
     "sentence_calibration",
     "sentence_closed_only_bias",
     "sentence_competing_outcomes",
+    "sentence_contact_breaches",
     "sentence_coverage",
     "sentence_cure_calibration",
     "sentence_cure_drivers",
@@ -77,6 +79,7 @@ __all__ = [
     "sentence_recovery",
     "sentence_residuals",
     "sentence_second_opinion",
+    "sentence_source_columns",
     "sentence_stability",
     "sentence_steps",
     "sentence_time_to_cure",
