@@ -5,10 +5,8 @@ import pytest
 
 from recoverykit.data._source_columns import source_columns_frame
 from recoverykit.operations.decisions import decision_register
-from recoverykit.portfolio.opening import open_book
 from recoverykit.report import plots, sentences
 from recoverykit.report.conduct import contact_breach_table
-from tests.test_operation_contracts import UNIT, spec_in
 
 
 def plain(text):
@@ -31,19 +29,6 @@ def by_unit(**changes):
 
 
 class TestSourceColumns:
-    def test_every_column_is_told_with_what_became_of_it(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("KEY", "of the bank")
-        lines = UNIT["actions"].replace("agent_hash", "agent_name").replace("ag07", "Jane Doe").splitlines()
-        text = "\n".join([f"{lines[0]},queue", *(f"{line},7" for line in lines[1:])]) + "\n"
-        settings = {"columns": {"agent_hash": "agent_name"}, "hashed": ["agent_name"], "ignore": ["queue"]}
-        spec = spec_in(tmp_path, actions=text, settings={"actions": settings})
-        columns = open_book(spec).source_columns
-        rows = columns[columns["table"] == "actions"].set_index("column")
-        assert rows.loc["agent_name"].tolist() == ["actions", "hashed", "D", "name of a person"]
-        assert rows.loc["queue", "treatment"] == "not taken in"
-        assert (rows["treatment"] == "taken in").sum() == 9  # ten columns of the contract, one of them hashed
-        assert set(columns["table"]) == {"facilities", "episodes", "cash_flows", *UNIT}
-
     def test_they_are_counted_in_a_sentence(self):
         rows = [("actions", name, "taken in", "", "") for name in ("action_id", "kind")]
         told = sentences.sentence_source_columns(source_columns_frame(rows))

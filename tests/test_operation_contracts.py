@@ -359,3 +359,18 @@ class TestTheBook:
         inventory = open_book(spec_in(tmp_path)).inventory.set_index("table")
         assert inventory.loc["actions", "last_date"] == pd.Timestamp("2024-06-30")
         assert inventory.loc["actions", "n_rows"] == 3
+
+
+class TestTheRegisterOfSourceColumns:
+    def test_every_column_is_told_with_what_became_of_it(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("KEY", "of the bank")
+        lines = UNIT["actions"].replace("agent_hash", "agent_name").replace("ag07", "Jane Doe").splitlines()
+        text = "\n".join([f"{lines[0]},queue", *(f"{line},7" for line in lines[1:])]) + "\n"
+        settings = {"columns": {"agent_hash": "agent_name"}, "hashed": ["agent_name"], "ignore": ["queue"]}
+        spec = spec_in(tmp_path, actions=text, settings={"actions": settings})
+        columns = open_book(spec).source_columns
+        rows = columns[columns["table"] == "actions"].set_index("column")
+        assert rows.loc["agent_name"].tolist() == ["actions", "hashed", "D", "name of a person"]
+        assert rows.loc["queue", "treatment"] == "not taken in"
+        assert (rows["treatment"] == "taken in").sum() == 9  # ten columns of the contract, one of them hashed
+        assert set(columns["table"]) == {"facilities", "episodes", "cash_flows", *UNIT}
