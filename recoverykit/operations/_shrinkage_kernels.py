@@ -5,6 +5,7 @@ the prior's mean and size; without any true difference between units the maximum
 result says so. Private; ``scorecards`` and ``promises`` read it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,8 @@ from recoverykit.errors import ConvergenceError
 Array = NDArray[np.float64]
 #: Logarithm of the prior's size (units' worth of cases) between which the maximum is sought.
 _SMALLEST, _LARGEST = -3.0, 14.0
-#: Closer to the upper end than this, units do not differ as far as can be told.
-_NEAR_END = 0.5
+#: A likelihood no better than this above that of one common value is flat: units do not differ as far as can be told.
+_FLAT = 1e-3
 _STARTS = (1.0, 4.0, 8.0)
 
 
@@ -60,8 +61,12 @@ def beta_prior(n_events: Array, n_cases: Array) -> Prior:
         return -float(stats.betabinom.logpmf(events, cases, mean * size, (1.0 - mean) * size).sum())
 
     point, loglik = _maximum(minus_loglik, float(special.logit(rate)))
+    alike = float(stats.binom.logpmf(events, cases, rate).sum())
+    if loglik < alike + _FLAT:
+        size = float(np.exp(_LARGEST))
+        return Prior(rate * size, (1.0 - rate) * size, True, rate, 0.0, alike)
     mean, size = float(special.expit(point[0])), float(np.exp(point[1]))
-    spread = 0.0 if point[1] > _LARGEST - _NEAR_END else float(np.sqrt(mean * (1.0 - mean) / (size + 1.0)))
+    spread = float(np.sqrt(mean * (1.0 - mean) / (size + 1.0)))
     return Prior(mean * size, (1.0 - mean) * size, True, mean, spread, loglik)
 
 
@@ -86,9 +91,12 @@ def gamma_prior(n_events: Array, n_expected: Array) -> Prior:
         return -float(stats.nbinom.logpmf(n_events, shape, scale / (scale + n_expected)).sum())
 
     point, loglik = _maximum(minus_loglik, float(np.log(ratio)))
+    alike = float(stats.poisson.logpmf(n_events, ratio * n_expected).sum())
+    if loglik < alike + _FLAT:
+        shape = float(np.exp(_LARGEST))
+        return Prior(shape, shape / ratio, False, ratio, 0.0, alike)
     mean, shape = float(np.exp(point[0])), float(np.exp(point[1]))
-    spread = 0.0 if point[1] > _LARGEST - _NEAR_END else mean / float(np.sqrt(shape))
-    return Prior(shape, shape / mean, False, mean, spread, loglik)
+    return Prior(shape, shape / mean, False, mean, mean / float(np.sqrt(shape)), loglik)
 
 
 def posterior(prior: Prior, n_events: Array, n_cases: Array) -> tuple[Array, Array]:
@@ -111,7 +119,7 @@ def draw_values(prior: Prior, first: Array, second: Array, n_draws: int, rng: np
     return rng.gamma(np.broadcast_to(first, size), np.broadcast_to(1.0 / second, size))
 
 
-def _maximum(minus_loglik, centre: float) -> tuple[Array, float]:  # type: ignore[no-untyped-def]
+def _maximum(minus_loglik: Callable[[Array], float], centre: float) -> tuple[Array, float]:
     """Return the best of several bounded searches and its log-likelihood."""
     bounds = [(centre - 6.0, centre + 6.0), (_SMALLEST, _LARGEST)]
     found = [optimize.minimize(minus_loglik, [centre, start], method="L-BFGS-B", bounds=bounds) for start in _STARTS]
