@@ -6,14 +6,17 @@ nothing but what is drawn.
 
 from recoverykit.report._plots_book import plot_allowance_by_segment, plot_coverage_by_age, plot_episodes_by_vintage
 from recoverykit.report._plots_conduct import plot_contact_breaches
+from recoverykit.report._plots_court import plot_court_load, plot_court_phases, plot_package_effect
 from recoverykit.report._plots_cure import plot_coefficients, plot_cox_snell
 from recoverykit.report._plots_loss import plot_back_test, plot_lgd_steps
+from recoverykit.report._plots_promises import plot_time_to_kept
 from recoverykit.report._plots_recovery import (
     plot_lgd_comparison,
     plot_lgd_distribution,
     plot_recovery_curve,
     plot_vintages,
 )
+from recoverykit.report._plots_scorecards import plot_bonus_luck, plot_funnel, plot_shrunken_ranks, plot_units
 from recoverykit.report._plots_survival import plot_cumulative_incidence, plot_time_to_cure, plot_time_to_resolution
 from recoverykit.report._plots_validation import (
     plot_calibration,
@@ -26,22 +29,30 @@ from recoverykit.report._plots_validation import (
 __all__ = [
     "plot_allowance_by_segment",
     "plot_back_test",
+    "plot_bonus_luck",
     "plot_calibration",
     "plot_calibration_by_month",
     "plot_coefficients",
     "plot_contact_breaches",
+    "plot_court_load",
+    "plot_court_phases",
     "plot_coverage_by_age",
     "plot_cox_snell",
     "plot_cumulative_incidence",
     "plot_discrimination",
     "plot_episodes_by_vintage",
+    "plot_funnel",
     "plot_lgd_comparison",
     "plot_lgd_distribution",
     "plot_lgd_steps",
     "plot_never_cured",
+    "plot_package_effect",
     "plot_parameter_stability",
     "plot_recovery_curve",
+    "plot_shrunken_ranks",
     "plot_time_to_cure",
+    "plot_time_to_kept",
     "plot_time_to_resolution",
+    "plot_units",
     "plot_vintages",
 ]

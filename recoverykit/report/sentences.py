@@ -24,6 +24,13 @@ from recoverykit.report._sentences_cases import (
     sentence_time_to_cure,
 )
 from recoverykit.report._sentences_conduct import sentence_contact_breaches, sentence_source_columns
+from recoverykit.report._sentences_court import (
+    sentence_court_costs,
+    sentence_court_days,
+    sentence_court_load,
+    sentence_endings,
+    sentence_packages,
+)
 from recoverykit.report._sentences_cure import (
     sentence_cure_calibration,
     sentence_cure_drivers,
@@ -40,6 +47,16 @@ from recoverykit.report._sentences_loss import (
     sentence_lights,
     sentence_steps,
 )
+from recoverykit.report._sentences_scorecards import (
+    sentence_against_target,
+    sentence_bonus,
+    sentence_equal_age,
+    sentence_funnel,
+    sentence_predictions,
+    sentence_promise_score,
+    sentence_promises,
+    sentence_ranks,
+)
 from recoverykit.report._sentences_validation import (
     sentence_calibration,
     sentence_discrimination,
@@ -50,23 +67,31 @@ from recoverykit.report._sentences_validation import (
 )
 
 __all__ = [
+    "sentence_against_target",
     "sentence_allowance_total",
     "sentence_back_test",
+    "sentence_bonus",
     "sentence_calendar",
     "sentence_calibration",
     "sentence_closed_only_bias",
     "sentence_competing_outcomes",
     "sentence_contact_breaches",
+    "sentence_court_costs",
+    "sentence_court_days",
+    "sentence_court_load",
     "sentence_coverage",
     "sentence_cure_calibration",
     "sentence_cure_drivers",
     "sentence_data_quality",
     "sentence_discrimination",
+    "sentence_endings",
     "sentence_episodes",
+    "sentence_equal_age",
     "sentence_exclusions",
     "sentence_fallback",
     "sentence_follow_up",
     "sentence_forecast",
+    "sentence_funnel",
     "sentence_hindsight",
     "sentence_holdout",
     "sentence_lgd",
@@ -74,7 +99,12 @@ __all__ = [
     "sentence_median_resolution",
     "sentence_model",
     "sentence_model_choice",
+    "sentence_packages",
     "sentence_plateau",
+    "sentence_predictions",
+    "sentence_promise_score",
+    "sentence_promises",
+    "sentence_ranks",
     "sentence_reconciliation",
     "sentence_recovery",
     "sentence_residuals",

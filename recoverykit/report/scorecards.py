@@ -1,0 +1,68 @@
+"""Tables of the recovery unit in words: a scorecard in one table, and accuracy, packages and court work."""
+
+import pandas as pd
+
+from recoverykit.report.blocks import HtmlBlock
+from recoverykit.report.formats import Kind, format_count, format_value, is_missing
+from recoverykit.report.tables import WITHHELD, show_table
+from recoverykit.vocabulary import MINIMUM_CELL_COUNT
+
+#: Measure -> heading, and how its values are written.
+MEASURES: dict[str, tuple[str, Kind]] = {
+    "recovery_rate": ("Cash recovered", "share"),
+    "target_met_rate": ("Cases at target", "share"),
+    "days_to_judgment": ("Days to judgment", "count"),
+    "win_rate": ("Won of decided", "share"),
+    "promise_kept_rate": ("Promises kept", "share"),
+    "brier_score": ("Brier score", "ratio"),
+    "calibration_gap": ("Kept less stated", "share"),
+    "right_party_rate": ("Right party reached", "share"),
+}
+#: Marks a value on too few cases to compare the unit with others.
+_FEW = "*"
+
+
+def show_scorecards(measures: pd.DataFrame, *, caption: str = "What each unit achieved") -> HtmlBlock:
+    r"""Show all measures of all units in one table, each with its interval and the number of cases behind it.
+
+    Parameters
+    ----------
+    measures : DataFrame
+        unit, measure, n_cases, value, lower, upper and is_ranked, from ``UnitScorecards``.
+    caption : str
+        What the table shows.
+
+    Returns
+    -------
+    HtmlBlock
+        Units by name, never by merit. A value on fewer than ten cases is withheld; one on too few to compare carries a
+        star.
+
+    Examples
+    --------
+    >>> rows = {"unit": ["a", "b"], "measure": "win_rate", "n_cases": [40, 5], "value": [0.8, 1.0],
+    ...         "lower": [0.64, 0.5], "upper": [0.91, 1.0], "is_ranked": [True, False]}
+    >>> print(show_scorecards(pd.DataFrame(rows)).text.replace("\u202f", " "))
+    What each unit achieved (* too few cases to compare)
+    Unit | Won of decided
+    a | 80.0 % (64.0 % to 91.0 %), n 40
+    b | –
+    """
+    names = [name for name in MEASURES if (measures["measure"] == name).any()]
+    units = sorted(measures["unit"].unique(), key=str)
+    table = pd.DataFrame({"unit": [str(unit) for unit in units]})
+    for name in names:
+        rows = measures[measures["measure"] == name].set_index("unit")
+        table[name] = [_cell(rows.loc[unit], MEASURES[name][1]) if unit in rows.index else WITHHELD for unit in units]
+    labels = {"unit": "Unit"} | {name: MEASURES[name][0] for name in names}
+    return show_table(table, caption=f"{caption} ({_FEW} too few cases to compare)", labels=labels)
+
+
+def _cell(row: pd.Series, kind: Kind) -> str:
+    """Write a value with its interval and its number of cases."""
+    if row["n_cases"] < MINIMUM_CELL_COUNT or is_missing(row["value"]):
+        return WITHHELD
+    known = not (is_missing(row["lower"]) or is_missing(row["upper"]))
+    interval = f" ({format_value(row['lower'], kind)} to {format_value(row['upper'], kind)})" if known else ""
+    star = "" if row["is_ranked"] else _FEW
+    return f"{format_value(row['value'], kind)}{star}{interval}, n {format_count(row['n_cases'])}"
