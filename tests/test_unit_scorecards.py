@@ -25,7 +25,8 @@ def log():
             "default_date": pd.to_datetime(
                 ["2025-01-10", "2025-02-01", "2025-01-10", "2026-03-01", "2025-01-05", "2025-01-01"]
             ),
-            "outcome_date": pd.NaT,
+            "outcome": ["repaid", "open", "cured", "open", "open", "open"],
+            "outcome_date": pd.to_datetime(["2026-01-15", None, "2026-01-16", None, None, None]),
             "ead": [1000.0, 500.0, 2000.0, 100.0, 300.0, 50.0],
         }
     )
@@ -52,6 +53,7 @@ def log():
             ("FB2", "2026-03-10 09:00", "beta"),
             ("FB3", "2025-01-15 09:00", "beta"),
             ("FN1", "2026-07-01 09:00", "beta"),  # after the reporting date
+            ("FN1", "2025-01-01 09:00", "early"),  # sends reminders, takes on no case
         ],
         columns=["facility_id", "action_time", "unit"],
     )
@@ -60,7 +62,7 @@ def log():
 
 @pytest.fixture
 def recovery(log):
-    return rk.recovery_cases(*log, reporting_date=DATE, horizon_months=12, target_rate=0.9)
+    return rk.recovery_cases(*log, reporting_date=DATE, horizon_months=12, target_rate=0.9, not_units=["early"])
 
 
 def test_cases_by_hand(recovery):
@@ -72,6 +74,8 @@ def test_cases_by_hand(recovery):
     assert cases["is_old_enough"].tolist() == [True, True, True, False]
     # 480 of 500 is 96 %: the only one above 90 %; the young case is not judged
     assert cases["has_met_target"].tolist()[:3] == [False, True, False]
+    # 15 January 2026 is the last day of month 12, the 16th is a day too late
+    assert cases["has_returned"].tolist()[:3] == [True, False, False]
     assert cases["has_met_target"].isna().tolist() == [False, False, False, True]
 
 
@@ -111,7 +115,7 @@ def test_recovery_rate_by_hand(recovery):
 def test_what_comes_after_the_reporting_date_changes_nothing(log, recovery):
     episodes, flows, actions = log
     later = pd.DataFrame([("FA2", "2026-07-01", "repayment", 999.0)], columns=flows.columns)
-    again = rk.recovery_cases(episodes, pd.concat([flows, later]), actions, reporting_date=DATE)
+    again = rk.recovery_cases(episodes, pd.concat([flows, later]), actions, reporting_date=DATE, not_units=["early"])
     pd.testing.assert_frame_equal(again.cases, recovery.cases)
 
 

@@ -15,7 +15,9 @@ _DAYS_PER_WEEK = 7.0
 _MOST_MONTHS = 12.0
 
 
-def promise_history(outcomes: pd.DataFrame, *, instalments: pd.DataFrame | None = None) -> pd.DataFrame:
+def promise_history(
+    outcomes: pd.DataFrame, *, instalments: pd.DataFrame | None = None, episodes: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Add to each promise what was known of the debtor's payment behaviour on the day it was made.
 
     Parameters
@@ -24,6 +26,8 @@ def promise_history(outcomes: pd.DataFrame, *, instalments: pd.DataFrame | None 
         From ``promise_outcomes``.
     instalments : DataFrame, optional
         facility_id, due_date, due_amount, paid_date, paid_amount: gives arrears and the usual instalment.
+    episodes : DataFrame, optional
+        facility_id, default_date, ead: gives the time since default, for facilities without open instalments.
 
     Returns
     -------
@@ -32,7 +36,8 @@ def promise_history(outcomes: pd.DataFrame, *, instalments: pd.DataFrame | None 
         the day before), paid_share_before (mean share paid of them, each 1 at most; missing without any),
         weeks_to_due, and with instalments months_past_due (of the oldest instalment due and not fully paid on that day,
         12 at most), amount_log_ratio (logarithm of the promise to the latest instalment that had fallen due; 0 where
-        there was none) and has_instalment.
+        there was none) and has_instalment; with episodes months_since_default (of the last default before that day; 0
+        where there was none) and exposure_log_ratio (logarithm of the promise to its EAD; 0 where there was none).
 
     Raises
     ------
@@ -71,7 +76,8 @@ def promise_history(outcomes: pd.DataFrame, *, instalments: pd.DataFrame | None 
         paid_share_before=mean_share,
         weeks_to_due=(outcomes["due_date"] - outcomes["promise_date"]).dt.days / _DAYS_PER_WEEK,
     )
-    return result if instalments is None else _with_instalments(result, instalments)
+    result = result if instalments is None else _with_instalments(result, instalments)
+    return result if episodes is None else _with_default(result, episodes)
 
 
 def _with_instalments(result: pd.DataFrame, instalments: pd.DataFrame) -> pd.DataFrame:
@@ -103,4 +109,29 @@ def _with_instalments(result: pd.DataFrame, instalments: pd.DataFrame) -> pd.Dat
         months_past_due=np.clip(np.nan_to_num(days / _DAYS_PER_MONTH), 0.0, _MOST_MONTHS),
         amount_log_ratio=np.nan_to_num(np.log(ratio)),
         has_instalment=latest.notna().to_numpy(),
+    )
+
+
+def _with_default(result: pd.DataFrame, episodes: pd.DataFrame) -> pd.DataFrame:
+    """Add the time since the last default before the promise, and the promise beside its exposure."""
+    read = read_log(
+        episodes,
+        table="episodes",
+        reporting_date=result["promise_date"].max(),
+        needed=["facility_id"],
+        dates=["default_date"],
+        amounts={"ead": True},
+    )
+    asked = result[["facility_id", "promise_date", "promised_amount"]].assign(place=np.arange(len(result)))
+    met = pd.merge_asof(
+        asked.sort_values("promise_date", kind="stable"),
+        read[["facility_id", "default_date", "ead"]].sort_values("default_date", kind="stable"),
+        left_on="promise_date",
+        right_on="default_date",
+        by="facility_id",
+    ).sort_values("place")
+    days = (met["promise_date"] - met["default_date"]).dt.days.to_numpy(dtype=float)
+    return result.assign(
+        months_since_default=np.nan_to_num(days / _DAYS_PER_MONTH),
+        exposure_log_ratio=np.nan_to_num(np.log((met["promised_amount"] / met["ead"]).to_numpy(dtype=float))),
     )

@@ -28,9 +28,9 @@ from recoverykit.operations._predictive_accuracy import brier_parts
 from recoverykit.operations._shrinkage_kernels import Prior, beta_prior
 
 Array = NDArray[np.float64]
-#: What the score reads where nobody says; arrears and amount only where instalments are known.
+#: What the score reads where nobody says; the second only where they are known and not the same in every row.
 _ALWAYS = ("own_kept_logit", "paid_share_before", "weeks_to_due")
-_WITH_INSTALMENTS = ("months_past_due", "amount_log_ratio")
+_WHERE_KNOWN = ("months_past_due", "amount_log_ratio", "months_since_default", "exposure_log_ratio")
 #: Promises of each kind that a score needs to learn from.
 MINIMUM_EVENTS = 30
 _N_GROUPS = 10
@@ -45,7 +45,8 @@ class PromiseScoreModel:
     ----------
     formula : str or None
         Right side of a formula on columns of ``promise_history``, and own_kept_logit: the logit of the debtor's own
-        share of promises kept, shrunken towards all debtors by a beta-binomial law. None takes all that is there.
+        share of promises kept, shrunken towards all debtors by a beta-binomial law. None takes all that is there and
+        varies.
 
     Raises
     ------
@@ -96,10 +97,10 @@ class PromiseScoreModel:
             )
         own = learnt.groupby("facility_id")["is_kept"].agg(["sum", "size"])
         prior = beta_prior(own["sum"].to_numpy(float), own["size"].to_numpy(float))
-        there = [name for name in _WITH_INSTALMENTS if name in history]
-        formula = self.formula or f"~ {' + '.join([*_ALWAYS, *there])}"
-        variables = check_score_formula(formula)
         ready = _features(learnt, prior)
+        there = [n for n in (*_ALWAYS, *_WHERE_KNOWN) if n in ready and np.ptp(ready[n].to_numpy(float)) > 0]
+        formula = self.formula or f"~ {' + '.join(there) or '1'}"
+        variables = check_score_formula(formula)
         found = check_variables(ready, variables)
         if found:
             raise ContractError(found)

@@ -4,6 +4,7 @@ A unit with young cases looks idle and one with old cases looks able. Cases are 
 months since they were taken on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from recoverykit.estimators._rows import check_columns
 from recoverykit.operations._cents import cents
 from recoverykit.operations._log_border import months_between, read_log
-from recoverykit.vocabulary import RECOVERY_KINDS
+from recoverykit.vocabulary import RECOVERY_KINDS, Outcome
 
 _NO_UNIT = "no unit acted on the case between default and outcome"
 _NOTHING_OWED = "everything was paid before a unit acted"
@@ -27,8 +28,8 @@ class RecoveryCases:
     cases : DataFrame
         One row per default episode that a unit took on: episode_id, facility_id, unit, start_date, months_observed
         (completed months from start to reporting date), owed_amount (at the start), recovered_amount (cash in the first
-        ``horizon_months``), is_old_enough, has_met_target (True, False; missing where the case is too young), and the
-        columns asked for.
+        ``horizon_months``), is_old_enough, has_met_target (True, False; missing where the case is too young),
+        has_returned (cured or repaid within the horizon; missing likewise), and the columns asked for.
     by_month : DataFrame
         unit, month (1 ... horizon), n_cases, owed_amount of the cases observed for the whole month, recovered_amount
         in it, and recovery_rate: the sum of the monthly shares so far.
@@ -55,14 +56,16 @@ def recovery_cases(
     reporting_date: pd.Timestamp | str,
     horizon_months: int = 12,
     target_rate: float = 0.90,
-    feature_cols: tuple[str, ...] | list[str] = (),
+    feature_cols: Sequence[str] = (),
+    not_units: Sequence[str] = (),
 ) -> RecoveryCases:
     """Form the cases of each unit, with the cash that came in within the same number of months of each.
 
     Parameters
     ----------
     episodes : DataFrame
-        One row per default episode: episode_id, facility_id, default_date, outcome_date (empty while open), ead.
+        One row per default episode: episode_id, facility_id, default_date, outcome, outcome_date (empty while open),
+        ead.
     cash_flows : DataFrame
         facility_id, cash_flow_date, kind, amount.
     actions : DataFrame
@@ -75,6 +78,8 @@ def recovery_cases(
         Share of what was owed that meets the target, in (0, 1].
     feature_cols : sequence of str
         Columns of ``episodes`` to be kept with the case, for case-mix.
+    not_units : sequence of str
+        Units that take on no case, such as the one that sends reminders before the due date.
 
     Returns
     -------
@@ -102,7 +107,7 @@ def recovery_cases(
         episodes,
         table="episodes",
         reporting_date=date,
-        needed=["episode_id", "facility_id"],
+        needed=["episode_id", "facility_id", "outcome"],
         dates=["default_date"],
         later_dates=["outcome_date"],
         amounts={"ead": True},
@@ -118,7 +123,7 @@ def recovery_cases(
     acts = read_log(
         actions, table="actions", reporting_date=date, needed=["facility_id", "unit"], dates=["action_time"]
     )
-    begun = _first_unit(spells, acts)
+    begun = _first_unit(spells, acts[~acts["unit"].isin(list(not_units))])
     cash = _cash_of(begun, flows)
     before = cash[cash["date"] < cash["start_date"]].groupby("episode_id")["cents"].sum()
     owed = cents(begun["ead"]) - begun["episode_id"].map(before).fillna(0).to_numpy(np.int64)
@@ -136,9 +141,13 @@ def recovery_cases(
     met = recovered >= np.ceil(target_rate * cents(cases["owed_amount"]) - 1e-6)
     cases["recovered_amount"], cases["is_old_enough"] = recovered / 100.0, old
     cases["has_met_target"] = pd.Series(met, index=cases.index, dtype="boolean").where(old)
+    ended = months_between(cases["start_date"], cases["outcome_date"] - pd.Timedelta(days=1)) < horizon_months
+    returned = cases["outcome"].isin([Outcome.CURED, Outcome.REPAID]) & ended
+    cases["has_returned"] = returned.astype("boolean").where(old)
     kept = ["episode_id", "facility_id", "unit", "start_date", "months_observed", "owed_amount", "recovered_amount"]
+    told = ["is_old_enough", "has_met_target", "has_returned"]
     return RecoveryCases(
-        cases=cases[[*kept, "is_old_enough", "has_met_target", *[c for c in feature_cols if c not in kept]]],
+        cases=cases[[*kept, *told, *[c for c in feature_cols if c not in kept]]],
         by_month=_by_month(cases, inside, horizon_months),
         exclusions=left_out.rename(columns={"size": "n_rows", "sum": "amount"}),
         horizon_months=horizon_months,

@@ -100,14 +100,16 @@ def contact_rates(actions: pd.DataFrame, date: pd.Timestamp, level: float, mid_p
     return _as_measure(table, "right_party_rate", table["n_dials"], left_out, table["right_party_rate"])
 
 
-def promise_rates(promises: pd.DataFrame, date: pd.Timestamp, grace: int, level: float, mid_p: bool) -> pd.DataFrame:
+def promise_rates(
+    promises: pd.DataFrame, date: pd.Timestamp, grace: int, stated_event: str, level: float, mid_p: bool
+) -> pd.DataFrame:
     """Return the promise-kept rate and, where units stated probabilities, their Brier score and calibration."""
     outcomes = promise_outcomes(promises, reporting_date=date, grace_days=grace)
     table = promise_kept_rates(outcomes, by="unit", level=level, mid_p=mid_p)
     parts = [_as_measure(table, "promise_kept_rate", table["n_due"], table["n_open"], table["kept_rate"])]
     due = outcomes[outcomes["is_due"]]
     if "predicted_prob" in due and due["predicted_prob"].notna().any():
-        accuracy = predictive_accuracy(due, level=level, mid_p=mid_p)
+        accuracy = predictive_accuracy(due, event_col=stated_event, level=level, mid_p=mid_p)
         accuracy = accuracy[accuracy["n_predictions"] > 0]
         n, without = accuracy["n_predictions"], accuracy["n_without"]
         score = accuracy.assign(lower=np.nan, upper=np.nan)

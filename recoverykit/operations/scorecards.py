@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from recoverykit.errors import InsufficientDataError
-from recoverykit.estimators._rows import check_level
+from recoverykit.estimators._rows import check_choice, check_level
 from recoverykit.operations._bonus import BonusLuck, bonus_luck
 from recoverykit.operations._case_mix import CaseMix, observed_expected
 from recoverykit.operations._funnel import MINIMUM_CASES, Funnel, funnel_limits
@@ -118,6 +118,7 @@ def unit_scorecards(
     actions: pd.DataFrame | None = None,
     target_rate: float | None = None,
     grace_days: int = GRACE_DAYS,
+    stated_event: str = "is_kept",
     minimum_cases: int = MINIMUM_CASES,
     level: float = 0.95,
     mid_p: bool = False,
@@ -143,6 +144,8 @@ def unit_scorecards(
         Of the recovery rate; that of ``recovery`` when absent.
     grace_days : int
         As in ``promise_outcomes``.
+    stated_event : {"is_kept", "is_mostly_kept"}
+        What the stated probabilities are of: a promise kept in full, or to four fifths at least.
     minimum_cases : int
         Cases below which a unit is shown but not compared.
     level, mid_p
@@ -160,6 +163,7 @@ def unit_scorecards(
         When no log is given.
     """
     check_level(level)
+    check_choice("stated_event", stated_event, ("is_kept", "is_mostly_kept"))
     if minimum_cases < 1:
         raise ValueError(f"minimum_cases is {minimum_cases}; it must be 1 or more")
     date = pd.Timestamp(reporting_date)
@@ -169,7 +173,7 @@ def unit_scorecards(
     if court is not None:
         parts.append(court_measures(court, date, level, mid_p))
     if promises is not None:
-        parts.append(promise_rates(promises, date, grace_days, level, mid_p))
+        parts.append(promise_rates(promises, date, grace_days, stated_event, level, mid_p))
     if actions is not None:
         parts.append(contact_rates(actions, date, level, mid_p))
     if not parts:

@@ -113,7 +113,8 @@ def sentence_packages(estimates: pd.DataFrame, *, overlap_rate: float, n_young: 
     return (
         f"Among cases of the same court and size a complete package goes with {points} {outcome} within {days} days "
         f"({span}); {format_share(overlap_rate)} of the cases can be so compared.{young} Taken as they are, cases "
-        f"differ by {abs(100 * naive['difference']):.1f} points, which also holds that complete packages have other cases."
+        f"differ by {abs(100 * naive['difference']):.1f} points, which also holds that complete packages have other "
+        "cases."
     )
 
 

@@ -62,7 +62,10 @@ def _cell(row: pd.Series, kind: Kind) -> str:
     """Write a value with its interval and its number of cases."""
     if row["n_cases"] < MINIMUM_CELL_COUNT or is_missing(row["value"]):
         return WITHHELD
-    known = not (is_missing(row["lower"]) or is_missing(row["upper"]))
-    interval = f" ({format_value(row['lower'], kind)} to {format_value(row['upper'], kind)})" if known else ""
+    limits = [row["lower"], row["upper"]]
+    lower, upper = (format_value(limit, kind) for limit in limits)
+    interval = f" ({lower} to {upper})" if not any(map(is_missing, limits)) else ""
+    if not is_missing(limits[0]) and is_missing(limits[1]):
+        interval = f" ({lower} or more)"
     star = "" if row["is_ranked"] else _FEW
     return f"{format_value(row['value'], kind)}{star}{interval}, n {format_count(row['n_cases'])}"
