@@ -130,7 +130,7 @@ def test_endings_by_hand(court):
     north = wins.loc["north", ["n_cases", "n_won", "n_partly_won", "n_lost", "n_settled", "n_withdrawn", "n_open"]]
     assert north.tolist() == [4, 1, 0, 1, 1, 0, 1]
     assert wins.loc["north", "win_rate"] == 0.5
-    assert wins.loc["south", ["n_decided", "win_rate", "win_rate_partly"]].tolist() == [1, 0.0, 1.0]
+    assert wins.loc["south", ["n_decided", "win_rate", "partly_win_rate"]].tolist() == [1, 0.0, 1.0]
     assert wins["settled_rate"].to_numpy() == pytest.approx([1 / 3, 1 / 3])
     classes = [f"n_{name}" for name in ("won", "partly_won", "lost", "settled", "withdrawn", "open")]
     assert (wins[classes].sum(axis=1) == wins["n_cases"]).all()

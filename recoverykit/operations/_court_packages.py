@@ -38,7 +38,8 @@ class PackageEffect:
         The columns of the strata, n_complete, n_incomplete, complete_share, complete_rate, incomplete_rate, difference,
         is_compared.
     balance : DataFrame
-        variable, level, complete_share before weighting in either kind, and after standardisation.
+        term, level, share_complete and share_incomplete (mix of either kind), share_standardised (what both are
+        weighted to).
     outcome : str
     horizon_days : int
     n_cases : int
@@ -239,7 +240,7 @@ def _balance(ready: pd.DataFrame, table: pd.DataFrame, columns: list[str]) -> pd
             own = compared[compared[name] == value]
             rows.append(
                 {
-                    "variable": name,
+                    "term": name,
                     "level": str(value),
                     "share_complete": float(there[ready["package_complete"]].mean()),
                     "share_incomplete": float(there[~ready["package_complete"]].mean()),

@@ -201,7 +201,7 @@ def win_rates(
     -------
     DataFrame
         One row per group: n_cases, n_won, n_partly_won, n_lost, n_settled, n_withdrawn, n_open (together all cases),
-        n_decided, win_rate (won outright / decided), lower, upper, win_rate_partly (won at least partly / decided) and
+        n_decided, win_rate (won outright / decided), lower, upper, partly_win_rate (won at least partly / decided) and
         settled_rate (settled / closed). A case that was settled on or before the day of its judgment is settled.
 
     Raises
@@ -225,7 +225,7 @@ def win_rates(
     decided = table["n_decided"].where(table["n_decided"] > 0)
     table["win_rate"] = table["n_won"] / decided
     table["lower"], table["upper"] = binomial_interval(table["n_won"], table["n_decided"], level=level, mid_p=mid_p)
-    table["win_rate_partly"] = (table["n_won"] + table["n_partly_won"]) / decided
+    table["partly_win_rate"] = (table["n_won"] + table["n_partly_won"]) / decided
     closed = table["n_cases"] - table["n_open"]
     table["settled_rate"] = table["n_settled"] / closed.where(closed > 0)
     return table.reset_index()

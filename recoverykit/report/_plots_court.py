@@ -134,7 +134,7 @@ def plot_package_effect(estimates: pd.DataFrame, *, outcome: str = "won") -> Rep
     ax.grid(axis="x")
     ax.grid(visible=False, axis="y")
     ax.xaxis.set_major_formatter(PERCENT)
-    ax.set_xlabel(f"Share {outcome} with a complete package less share without, percentage points")
+    ax.set_xlabel(f"Share {outcome} with a complete package less share without")
     by = shown.set_index("design")
     words = [
         f"{_DESIGNS[name].lower()} {format_share(by.loc[name, 'difference'])}"

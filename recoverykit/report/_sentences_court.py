@@ -13,6 +13,7 @@ from recoverykit.report.formats import (
     is_missing,
     listed,
 )
+from recoverykit.report.labels import segment_words
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 
@@ -146,7 +147,10 @@ def sentence_court_load(load: pd.DataFrame, *, by: str = "court") -> str:
     places = f"{len(grows)} of {len(sums)} {'court' if len(sums) == 1 else 'courts'}"
     if grows.empty:
         return f"Over the last periods no more came in than was finished, in all of {len(sums)} courts."
-    named = [f"{name}, where {format_cell(row['pending'], words=True)} cases wait" for name, row in grows.iterrows()]
+    named = [
+        f"{segment_words(str(name))}, where {format_cell(row['pending'], words=True)} cases wait"
+        for name, row in grows.iterrows()
+    ]
     return f"Over the last periods more came in than was finished in {places}: {listed(named)}."
 
 

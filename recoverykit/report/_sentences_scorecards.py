@@ -54,8 +54,8 @@ def sentence_against_target(rows: pd.DataFrame, *, target: float) -> str:
     --------
     >>> rows = pd.DataFrame({"against_target": ["below", "undecided", "below"], "is_ranked": [True, True, False]})
     >>> print(sentence_against_target(rows, target=0.9).replace("\u202f", " ").replace(", and", ",\nand"))
-    Of 2 units with enough cases, none lies above the target of 90 % beyond chance, 1 below it,
-    and 1 cannot be told from it.
+    Of 2 units with enough cases, none lies above the target of 90 % beyond chance,
+    and 1 below it, 1 cannot be told from it.
     """
     judged = rows[rows["is_ranked"]]
     if judged.empty:
@@ -63,10 +63,10 @@ def sentence_against_target(rows: pd.DataFrame, *, target: float) -> str:
     above, below, open_ = (int((judged["against_target"] == name).sum()) for name in ("above", "below", "undecided"))
     n = number_of(len(judged), "unit", "units")
     lies = "none lies" if above == 0 else f"{above} {'lies' if above == 1 else 'lie'}"
-    goal = format_share(target, digits=0)
+    rest = [f"{below or 'none'} below it"] + ([f"{open_} cannot be told from it"] if open_ else [])
     return (
-        f"Of {n} with enough cases, {lies} above the target of {goal} beyond chance, {below or 'none'} below it, "
-        f"and {open_ or 'none'} cannot be told from it."
+        f"Of {n} with enough cases, {lies} above the target of {format_share(target, digits=0)} beyond chance, and "
+        f"{', '.join(rest)}."
     )
 
 
@@ -119,7 +119,7 @@ def sentence_ranks(units: pd.DataFrame, *, standard_deviation: float) -> str:
     >>> units = pd.DataFrame({"unit": ["a", "b"], "rank": [1.2, 1.8], "rank_lower": 1, "rank_upper": 2,
     ...                       "prob_best": [0.8, 0.2]})
     >>> print(sentence_ranks(units, standard_deviation=0.05).replace("\u202f", " "))
-    a stands first with a chance of 80.0 % of being best; its rank lies between 1 and 2 of 2.
+    Unit a stands first with a chance of 80.0 % of being best; its rank lies between 1 and 2 of 2.
     """
     ranked = units[units["rank"].notna()]
     if ranked.empty:
@@ -128,8 +128,8 @@ def sentence_ranks(units: pd.DataFrame, *, standard_deviation: float) -> str:
         return "Units do not differ as far as can be told: no order among them means anything."
     first = ranked.iloc[0]
     return (
-        f"{first['unit']} stands first with a chance of {format_share(first['prob_best'])} of being best; its rank "
-        f"lies between {first['rank_lower']:.0f} and {first['rank_upper']:.0f} of {len(ranked)}."
+        f"Unit {first['unit']} stands first with a chance of {format_share(first['prob_best'])} of being best; its "
+        f"rank lies between {first['rank_lower']:.0f} and {first['rank_upper']:.0f} of {len(ranked)}."
     )
 
 

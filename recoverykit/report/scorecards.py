@@ -1,9 +1,11 @@
 """Tables of the recovery unit in words: a scorecard in one table, and accuracy, packages and court work."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from recoverykit.report.blocks import HtmlBlock
-from recoverykit.report.formats import Kind, format_count, format_value, is_missing
+from recoverykit.report.formats import WORD_SPACE, Kind, format_count, format_value, is_missing
 from recoverykit.report.tables import WITHHELD, show_table
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
@@ -22,7 +24,9 @@ MEASURES: dict[str, tuple[str, Kind]] = {
 _FEW = "*"
 
 
-def show_scorecards(measures: pd.DataFrame, *, caption: str = "What each unit achieved") -> HtmlBlock:
+def show_scorecards(
+    measures: pd.DataFrame, *, caption: str = "What each unit achieved", only: Sequence[str] = tuple(MEASURES)
+) -> HtmlBlock:
     r"""Show all measures of all units in one table, each with its interval and the number of cases behind it.
 
     Parameters
@@ -31,6 +35,8 @@ def show_scorecards(measures: pd.DataFrame, *, caption: str = "What each unit ac
         unit, measure, n_cases, value, lower, upper and is_ranked, from ``UnitScorecards``.
     caption : str
         What the table shows.
+    only : sequence of str
+        The measures shown, in this order.
 
     Returns
     -------
@@ -38,18 +44,25 @@ def show_scorecards(measures: pd.DataFrame, *, caption: str = "What each unit ac
         Units by name, never by merit. A value on fewer than ten cases is withheld; one on too few to compare carries a
         star.
 
+    Raises
+    ------
+    ValueError
+        If a measure is unknown.
+
     Examples
     --------
     >>> rows = {"unit": ["a", "b"], "measure": "win_rate", "n_cases": [40, 5], "value": [0.8, 1.0],
     ...         "lower": [0.64, 0.5], "upper": [0.91, 1.0], "is_ranked": [True, False]}
-    >>> print(show_scorecards(pd.DataFrame(rows)).text.replace("\u202f", " "))
+    >>> print(show_scorecards(pd.DataFrame(rows)).text.replace("\u202f", " ").replace("\u00a0", " "))
     What each unit achieved (* too few cases to compare)
     Unit | Won of decided
     a | 80.0 % (64.0 % to 91.0 %), n 40
     b | –
     """
-    names = [name for name in MEASURES if (measures["measure"] == name).any()]
-    units = sorted(measures["unit"].unique(), key=str)
+    if not {*only} <= {*MEASURES}:
+        raise ValueError(f"only is {[*only]}; the measures are {', '.join(MEASURES)}")
+    names = [name for name in only if (measures["measure"] == name).any()]
+    units = sorted(measures.loc[measures["measure"].isin(names), "unit"].unique(), key=str)
     table = pd.DataFrame({"unit": [str(unit) for unit in units]})
     for name in names:
         rows = measures[measures["measure"] == name].set_index("unit")
@@ -68,4 +81,4 @@ def _cell(row: pd.Series, kind: Kind) -> str:
     if not is_missing(limits[0]) and is_missing(limits[1]):
         interval = f" ({lower} or more)"
     star = "" if row["is_ranked"] else _FEW
-    return f"{format_value(row['value'], kind)}{star}{interval}, n {format_count(row['n_cases'])}"
+    return f"{format_value(row['value'], kind)}{star}{interval}, n{WORD_SPACE}{format_count(row['n_cases'])}"

@@ -14,7 +14,7 @@ from recoverykit.vocabulary import MINIMUM_CELL_COUNT, Outcome
 #: What stands in a cell whose row holds too few episodes.
 WITHHELD = "\u2013"
 _NUMBERS = frozenset({"share", "money", "cents", "count", "months", "ratio"})
-_SEGMENTS = frozenset({"segment", "basis", "parent"})
+_SEGMENTS = frozenset({"segment", "basis", "parent", "unit", "court", "level"})
 _BOUNDS = frozenset({"lower", "upper", "standard_error"})
 _STYLE = (
     "<style>:where(.rk-table){border-collapse:collapse;font-variant-numeric:tabular-nums}"
