@@ -7,6 +7,7 @@ from recoverykit.report.formats import (
     format_cell,
     format_count,
     format_money,
+    format_months,
     format_ratio,
     format_share,
     interval_words,
@@ -125,7 +126,8 @@ def sentence_court_load(load: pd.DataFrame, *, by: str = "court") -> str:
     Parameters
     ----------
     load : DataFrame
-        The column of the groups, period, n_filed, n_finished, n_pending, is_complete, from ``court_capacity``.
+        The column of the groups, period, n_filed, n_finished, n_pending, backlog_months, is_complete, from
+        ``court_capacity``.
     by : str
         Name of the groups' column.
 
@@ -133,12 +135,17 @@ def sentence_court_load(load: pd.DataFrame, *, by: str = "court") -> str:
     --------
     >>> load = pd.DataFrame({"court": ["a"] * 2 + ["b"] * 2, "n_filed": [30, 40, 20, 20],
     ...                      "n_finished": [20, 25, 20, 30], "n_pending": [50, 65, 40, 30], "is_complete": True})
-    >>> print(sentence_court_load(load))
-    Over the last periods more came in than was finished in 1 of 2 courts: a, where 65 cases wait.
+    >>> load["backlog_months"] = [5.0, 8.7, 4.8, 3.6]
+    >>> print(sentence_court_load(load).replace("\u00a0", " ").replace(": ", ":\n"))
+    Over the last periods more came in than was finished in 1 of 2 courts:
+    a, where 65 cases wait (8.7 months of work).
     """
     whole = load[load["is_complete"]].groupby(by, sort=True).tail(4)
     sums = whole.groupby(by, sort=True).agg(
-        filed=("n_filed", "sum"), finished=("n_finished", "sum"), pending=("n_pending", "last")
+        filed=("n_filed", "sum"),
+        finished=("n_finished", "sum"),
+        pending=("n_pending", "last"),
+        backlog=("backlog_months", "last"),
     )
     sums = sums[sums["filed"] >= MINIMUM_CELL_COUNT]
     if sums.empty:
@@ -147,10 +154,12 @@ def sentence_court_load(load: pd.DataFrame, *, by: str = "court") -> str:
     places = f"{len(grows)} of {len(sums)} {'court' if len(sums) == 1 else 'courts'}"
     if grows.empty:
         return f"Over the last periods no more came in than was finished, in all of {len(sums)} courts."
-    named = [
-        f"{segment_words(str(name))}, where {format_cell(row['pending'], words=True)} cases wait"
-        for name, row in grows.iterrows()
-    ]
+    named = []
+    for name, row in grows.iterrows():
+        waits = f"{format_cell(row['pending'], words=True)} cases wait"
+        if row["pending"] >= MINIMUM_CELL_COUNT and not is_missing(row["backlog"]):
+            waits += f" ({format_months(round(float(row['backlog']), 1))} of work)"
+        named.append(f"{segment_words(str(name))}, where {waits}")
     return f"Over the last periods more came in than was finished in {places}: {listed(named)}."
 
 
