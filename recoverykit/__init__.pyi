@@ -113,7 +113,6 @@ from .operations.contact_rules import breaches_by_unit as breaches_by_unit
 from .operations.contact_rules import check_contacts as check_contacts
 from .operations.contact_rules import contact_rule_register as contact_rule_register
 from .operations.contact_rules import contact_rule_set as contact_rule_set
-from .operations.decisions import decision_register as decision_register
 from .operations.court import PackageEffect as PackageEffect
 from .operations.court import PhaseDurations as PhaseDurations
 from .operations.court import court_capacity as court_capacity
@@ -122,6 +121,7 @@ from .operations.court import court_phases as court_phases
 from .operations.court import package_effect as package_effect
 from .operations.court import phase_durations as phase_durations
 from .operations.court import win_rates as win_rates
+from .operations.decisions import decision_register as decision_register
 from .operations.promises import PromiseScoreEvaluation as PromiseScoreEvaluation
 from .operations.promises import PromiseScoreFit as PromiseScoreFit
 from .operations.promises import PromiseScoreModel as PromiseScoreModel

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 import recoverykit as rk
-from recoverykit.operations._promise_score import auc
+from recoverykit.operations._promise_trial import auc
 
 DATE = "2026-06-30"
 #: Sums of the same numbers in another order.

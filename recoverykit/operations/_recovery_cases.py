@@ -15,6 +15,18 @@ from recoverykit.operations._cents import cents
 from recoverykit.operations._log_border import months_between, read_log
 from recoverykit.vocabulary import RECOVERY_KINDS, Outcome
 
+_KEPT = (
+    "episode_id",
+    "facility_id",
+    "unit",
+    "start_date",
+    "months_observed",
+    "owed_amount",
+    "recovered_amount",
+    "is_old_enough",
+    "has_met_target",
+    "has_returned",
+)
 _NO_UNIT = "no unit acted on the case between default and outcome"
 _NOTHING_OWED = "everything was paid before a unit acted"
 
@@ -130,29 +142,40 @@ def recovery_cases(
     begun = begun.assign(owed_amount=owed / 100.0)
     reasons = np.select([begun["unit"].isna(), owed <= 0], [_NO_UNIT, _NOTHING_OWED], default="")
     left_out = begun.assign(reason=reasons)[reasons != ""].groupby("reason")["ead"].agg(["size", "sum"]).reset_index()
-    cases = begun[reasons == ""].reset_index(drop=True)
-    months = months_between(cases["start_date"], pd.Series(date, index=cases.index))
-    cases["months_observed"] = months.astype(np.int64)
-    inside = cash[(cash["date"] >= cash["start_date"]) & cash["episode_id"].isin(cases["episode_id"])].copy()
-    inside["month"] = months_between(inside["start_date"], inside["date"] - pd.Timedelta(days=1)).clip(0) + 1
-    inside = inside[inside["month"] <= horizon_months]
-    recovered = cases["episode_id"].map(inside.groupby("episode_id")["cents"].sum()).fillna(0).to_numpy(np.int64)
-    old = cases["months_observed"].to_numpy() >= horizon_months
-    met = recovered >= np.ceil(target_rate * cents(cases["owed_amount"]) - 1e-6)
-    cases["recovered_amount"], cases["is_old_enough"] = recovered / 100.0, old
-    cases["has_met_target"] = pd.Series(met, index=cases.index, dtype="boolean").where(old)
-    ended = months_between(cases["start_date"], cases["outcome_date"] - pd.Timedelta(days=1)) < horizon_months
-    returned = cases["outcome"].isin([Outcome.CURED, Outcome.REPAID]) & ended
-    cases["has_returned"] = returned.astype("boolean").where(old)
-    kept = ["episode_id", "facility_id", "unit", "start_date", "months_observed", "owed_amount", "recovered_amount"]
-    told = ["is_old_enough", "has_met_target", "has_returned"]
+    inside = _months_of(cash[cash["date"] >= cash["start_date"]], horizon_months)
+    cases = _judged(begun[reasons == ""].reset_index(drop=True), inside, date, horizon_months, target_rate)
     return RecoveryCases(
-        cases=cases[[*kept, *told, *[c for c in feature_cols if c not in kept]]],
+        cases=cases[[*_KEPT, *[name for name in feature_cols if name not in _KEPT]]],
         by_month=_by_month(cases, inside, horizon_months),
         exclusions=left_out.rename(columns={"size": "n_rows", "sum": "amount"}),
         horizon_months=horizon_months,
         target_rate=target_rate,
         reporting_date=date,
+    )
+
+
+def _months_of(cash: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Return the cash within the horizon with its month since the start: 1 for the first."""
+    month = months_between(cash["start_date"], cash["date"] - pd.Timedelta(days=1)).clip(0) + 1
+    return cash.assign(month=month)[month <= horizon]
+
+
+def _judged(
+    cases: pd.DataFrame, inside: pd.DataFrame, date: pd.Timestamp, horizon: int, target_rate: float
+) -> pd.DataFrame:
+    """Add the age of each case, what came in, and how it did where it is old enough."""
+    seen = months_between(cases["start_date"], pd.Series(date, index=cases.index)).astype(np.int64)
+    recovered = cases["episode_id"].map(inside.groupby("episode_id")["cents"].sum()).fillna(0).to_numpy(np.int64)
+    old = seen >= horizon
+    met = pd.Series(recovered >= np.ceil(target_rate * cents(cases["owed_amount"]) - 1e-6), index=cases.index)
+    within = months_between(cases["start_date"], cases["outcome_date"] - pd.Timedelta(days=1)) < horizon
+    returned = cases["outcome"].isin([Outcome.CURED, Outcome.REPAID]) & within
+    return cases.assign(
+        months_observed=seen,
+        recovered_amount=recovered / 100.0,
+        is_old_enough=old,
+        has_met_target=met.astype("boolean").where(old),
+        has_returned=returned.astype("boolean").where(old),
     )
 
 

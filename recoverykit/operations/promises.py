@@ -17,12 +17,8 @@ from recoverykit.operations._cents import cents, sums_of_cents
 from recoverykit.operations._exact_intervals import binomial_interval
 from recoverykit.operations._log_border import check_order, read_log
 from recoverykit.operations._promise_history import promise_history
-from recoverykit.operations._promise_score import (
-    PromiseScoreEvaluation,
-    PromiseScoreFit,
-    PromiseScoreModel,
-    evaluate_promise_score,
-)
+from recoverykit.operations._promise_score import PromiseScoreFit, PromiseScoreModel
+from recoverykit.operations._promise_trial import PromiseScoreEvaluation, evaluate_promise_score
 from recoverykit.vocabulary import WHOLE_BOOK
 
 __all__ = [
