@@ -32,6 +32,7 @@ from .errors import PlanError as PlanError
 from .errors import RecoverykitError as RecoverykitError
 from .errors import RefusedColumnError as RefusedColumnError
 from .errors import SpecError as SpecError
+from .errors import UnsoundComparisonError as UnsoundComparisonError
 from .estimators.beta_regression import BetaRegressionModel as BetaRegressionModel
 from .estimators.bornhuetter_ferguson import BornhuetterFergusonModel as BornhuetterFergusonModel
 from .estimators.bornhuetter_ferguson_fit import BornhuetterFergusonFit as BornhuetterFergusonFit

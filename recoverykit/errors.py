@@ -62,6 +62,10 @@ class RefusedColumnError(RecoverykitError):
     """The source holds data about people that this kit does not take in."""
 
 
+class UnsoundComparisonError(RecoverykitError):
+    """A comparison would not answer what was asked; the message says why and names the call that does."""
+
+
 class InsufficientDataError(RecoverykitError):
     """There is too little to estimate the quantity, and the message says what is missing."""
 
