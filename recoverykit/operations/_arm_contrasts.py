@@ -1,0 +1,217 @@
+"""Two arms as numbers to an effect with its interval: shares, means, with weights or clusters.
+
+statsmodels does the work: score and Newcombe intervals of two shares, Welch's difference of means, least squares with
+robust or cluster-robust errors. This module knows no assignment and no design.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from statsmodels.regression.linear_model import WLS
+from statsmodels.stats.proportion import (
+    confint_proportions_2indep,
+    proportion_confint,
+    test_proportions_2indep,
+)
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+INTERVALS = ("newcombe", "score", "wald")
+_STATSMODELS = {"newcombe": "newcomb", "score": "score", "wald": "wald"}
+_WORDS = {
+    "newcombe": "interval by Newcombe's method 10 (1998), score test",
+    "score": "score interval of Miettinen & Nurminen (1985), score test",
+    "wald": "Wald interval, score test",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contrast:
+    """A comparison of two arms.
+
+    Attributes
+    ----------
+    measure : str
+        ``risk_difference`` or ``mean_difference``.
+    effect, standard_error, lower, upper, p_value : float
+        Treated less control.
+    ratio : tuple of float
+        Ratio of the two with its interval; NaN where the control has none of the outcome.
+    arms : DataFrame
+        arm, n_units, value, lower, upper; treated first.
+    errors : str
+        How interval and error were made.
+    """
+
+    measure: str
+    effect: float
+    standard_error: float
+    lower: float
+    upper: float
+    p_value: float
+    ratio: tuple[float, float, float]
+    arms: pd.DataFrame
+    errors: str
+
+
+def compare_shares(
+    *, outcome: Array, is_treated: BoolArray, names: tuple[str, str], interval: str, level: float
+) -> Contrast:
+    """Compare the shares of two arms of independent units.
+
+    Parameters
+    ----------
+    outcome : ndarray of shape (n,)
+        1 or 0.
+    is_treated : ndarray of bool of shape (n,)
+        Arm.
+    names : tuple of str
+        Treated and control.
+    interval : {"newcombe", "score", "wald"}
+        Kind of interval of the difference; the ratio has the score interval.
+    level : float
+        Confidence level.
+    """
+    hits = [int(outcome[side].sum()) for side in (is_treated, ~is_treated)]
+    sizes = [int(is_treated.sum()), int((~is_treated).sum())]
+    alpha = 1 - level
+    shares = [h / n for h, n in zip(hits, sizes, strict=True)]
+    lower, upper = confint_proportions_2indep(
+        hits[0], sizes[0], hits[1], sizes[1], method=_STATSMODELS[interval], compare="diff", alpha=alpha
+    )
+    pooled = sum(hits)
+    # With nobody or everybody in both arms there is nothing to test, and the score statistic is 0 / 0.
+    has_test = 0 < pooled < sum(sizes)
+    p_value = 1.0
+    if has_test:
+        tested = test_proportions_2indep(hits[0], sizes[0], hits[1], sizes[1], method="score", compare="diff")
+        p_value = float(tested.pvalue)
+    ratio = (float("nan"),) * 3
+    if all(0 < h < n for h, n in zip(hits, sizes, strict=True)):
+        limits = confint_proportions_2indep(
+            hits[0], sizes[0], hits[1], sizes[1], method="score", compare="ratio", alpha=alpha
+        )
+        ratio = (shares[0] / shares[1], float(limits[0]), float(limits[1]))
+    single = [proportion_confint(h, n, alpha=alpha, method="wilson") for h, n in zip(hits, sizes, strict=True)]
+    return Contrast(
+        measure="risk_difference",
+        effect=shares[0] - shares[1],
+        standard_error=float(np.sqrt(sum(p * (1 - p) / n for p, n in zip(shares, sizes, strict=True)))),
+        lower=float(lower),
+        upper=float(upper),
+        p_value=p_value,
+        ratio=ratio,
+        arms=_arms(names, sizes, shares, [(float(a), float(b)) for a, b in single]),
+        errors=_WORDS[interval],
+    )
+
+
+def compare_means(*, outcome: Array, is_treated: BoolArray, names: tuple[str, str], level: float) -> Contrast:
+    """Compare the means of two arms of independent units, variances not taken as equal (Welch).
+
+    Parameters
+    ----------
+    outcome, is_treated, names, level
+        As in ``compare_shares``; outcomes are any numbers.
+    """
+    parts = [outcome[is_treated], outcome[~is_treated]]
+    sizes, means = [len(part) for part in parts], [float(part.mean()) for part in parts]
+    variances = [float(part.var(ddof=1)) / len(part) for part in parts]
+    error = float(np.sqrt(sum(variances)))
+    squares = sum(v**2 / (n - 1) for v, n in zip(variances, sizes, strict=True))
+    freedom = error**4 / squares if squares > 0 else float(sum(sizes) - 2)
+    effect, spread = means[0] - means[1], float(stdtrit(freedom, 0.5 + level / 2)) * error
+    single = [
+        (m - t * np.sqrt(v), m + t * np.sqrt(v))
+        for m, v, t in zip(means, variances, [float(stdtrit(n - 1, 0.5 + level / 2)) for n in sizes], strict=True)
+    ]
+    return Contrast(
+        measure="mean_difference",
+        effect=effect,
+        standard_error=error,
+        lower=effect - spread,
+        upper=effect + spread,
+        p_value=_p_value(effect, error, freedom),
+        ratio=_ratio(means, np.diag(variances), float(ndtri(0.5 + level / 2))),
+        arms=_arms(names, sizes, means, single),
+        errors="Welch's t",
+    )
+
+
+def compare_robust(
+    *,
+    outcome: Array,
+    is_treated: BoolArray,
+    names: tuple[str, str],
+    level: float,
+    measure: str,
+    weights: Array | None = None,
+    clusters: NDArray[np.int64] | None = None,
+) -> Contrast:
+    """Compare two arms by least squares on the arms with robust errors, for weights and clusters.
+
+    Parameters
+    ----------
+    outcome, is_treated, names, level
+        As in ``compare_shares``.
+    measure : str
+        ``risk_difference`` or ``mean_difference``.
+    weights : ndarray of shape (n,) or None
+        Weight of each unit; taken as known.
+    clusters : ndarray of int of shape (n,) or None
+        Obligor of each unit; None gives HC1.
+    """
+    arms = np.column_stack([is_treated, ~is_treated]).astype(float)
+    model = WLS(outcome, arms, weights=np.ones(len(outcome)) if weights is None else weights)
+    if clusters is None:
+        fitted, freedom = model.fit(cov_type="HC1"), float(len(outcome) - 2)
+        words = "heteroskedasticity-robust errors (HC1)"
+    else:
+        fitted = model.fit(cov_type="cluster", cov_kwds={"groups": clusters})
+        n_clusters = len(np.unique(clusters))
+        freedom, words = float(n_clusters - 1), f"errors robust over {n_clusters:,} clusters"
+    means, cov = [float(m) for m in fitted.params], np.asarray(fitted.cov_params(), dtype=float)
+    effect = means[0] - means[1]
+    error = float(np.sqrt(cov[0, 0] + cov[1, 1] - 2 * cov[0, 1]))
+    t = float(stdtrit(freedom, 0.5 + level / 2))
+    sizes = [int(is_treated.sum()), int((~is_treated).sum())]
+    single = [(m - t * np.sqrt(cov[j, j]), m + t * np.sqrt(cov[j, j])) for j, m in enumerate(means)]
+    return Contrast(
+        measure=measure,
+        effect=effect,
+        standard_error=error,
+        lower=effect - t * error,
+        upper=effect + t * error,
+        p_value=_p_value(effect, error, freedom),
+        ratio=_ratio(means, cov, t),
+        arms=_arms(names, sizes, means, single),
+        errors=words + ("" if weights is None else ", weights taken as known"),
+    )
+
+
+def _ratio(means: list[float], cov: Array, quantile: float) -> tuple[float, float, float]:
+    """Return the ratio of two positive means, its interval on the log scale by the delta method."""
+    if min(means) <= 0:
+        return (float("nan"),) * 3
+    gradient = np.array([1 / means[0], -1 / means[1]])
+    spread = quantile * float(np.sqrt(gradient @ cov @ gradient))
+    value = means[0] / means[1]
+    return value, value * float(np.exp(-spread)), value * float(np.exp(spread))
+
+
+def _p_value(effect: float, error: float, freedom: float) -> float:
+    if error <= 0:
+        return 1.0 if effect == 0 else 0.0
+    z = -abs(effect) / error
+    return 2 * float(stdtr(freedom, z) if np.isfinite(freedom) else ndtr(z))
+
+
+def _arms(
+    names: tuple[str, str], sizes: list[int], values: list[float], limits: list[tuple[float, float]]
+) -> pd.DataFrame:
+    rows = [(name, n, value, *pair) for name, n, value, pair in zip(names, sizes, values, limits, strict=True)]
+    return pd.DataFrame(rows, columns=["arm", "n_units", "value", "lower", "upper"])
