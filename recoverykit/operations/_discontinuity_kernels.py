@@ -19,6 +19,8 @@ KERNELS = tuple(PILOT)
 N_NEIGHBOURS = 3
 #: The interquartile range of a normal variable in standard deviations.
 _NORMAL_IQR = 1.349
+#: Gaps that differ by less than this share are equal; scores on a lattice have gaps that differ by rounding alone.
+_GAP_SLACK = 1.5e-8
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -149,7 +151,8 @@ def neighbour_variances(distance: Array, outcome: Array, n_neighbours: int = N_N
     while np.any(number < wanted):
         short = number < wanted
         gap_left, gap_right = places - padded[left + 1], padded[right + 1] - places
-        go_left, go_right = short & (gap_left <= gap_right), short & (gap_right <= gap_left)
+        closest = np.minimum(gap_left, gap_right) * (1 + _GAP_SLACK)
+        go_left, go_right = short & (gap_left <= closest), short & (gap_right <= closest)
         for go, pointer, step in ((go_left, left, -1), (go_right, right, 1)):
             total[go] += sums[pointer[go]]
             number[go] += counts[pointer[go]]
