@@ -59,7 +59,13 @@ class Contrast:
 
 
 def compare_shares(
-    *, outcome: Array, is_treated: BoolArray, names: tuple[str, str], interval: str, level: float
+    *,
+    outcome: Array,
+    is_treated: BoolArray,
+    names: tuple[str, str],
+    interval: str,
+    level: float,
+    with_ratio: bool = True,
 ) -> Contrast:
     """Compare the shares of two arms of independent units.
 
@@ -75,6 +81,8 @@ def compare_shares(
         Kind of interval of the difference; the ratio has the score interval.
     level : float
         Confidence level.
+    with_ratio : bool
+        Whether the ratio is wanted too, whose interval takes a search.
     """
     hits = [int(outcome[side].sum()) for side in (is_treated, ~is_treated)]
     sizes = [int(is_treated.sum()), int((~is_treated).sum())]
@@ -91,7 +99,7 @@ def compare_shares(
         tested = test_proportions_2indep(hits[0], sizes[0], hits[1], sizes[1], method="score", compare="diff")
         p_value = float(tested.pvalue)
     ratio = (float("nan"),) * 3
-    if all(0 < h < n for h, n in zip(hits, sizes, strict=True)):
+    if with_ratio and all(0 < h < n for h, n in zip(hits, sizes, strict=True)):
         limits = confint_proportions_2indep(
             hits[0], sizes[0], hits[1], sizes[1], method="score", compare="ratio", alpha=alpha
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from statsmodels.discrete.discrete_model import Logit
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, PerfectSeparationError, PerfectSeparationWarning
 
-from recoverykit.errors import ConvergenceError, UnsoundComparisonError
+from recoverykit.errors import ConvergenceError, InsufficientDataError, UnsoundComparisonError
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -46,21 +46,20 @@ def fit_propensity(design: Array, is_treated: BoolArray, terms: tuple[str, ...])
     Raises
     ------
     UnsoundComparisonError
-        When a combination of covariates separates the treated from the others.
-    ConvergenceError
-        When there is no maximum for another reason.
+        When a combination of covariates separates some treated units from the others.
+    InsufficientDataError
+        When terms repeat each other.
     """
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        raise InsufficientDataError(
+            f"terms of the propensity ({', '.join(terms)}) repeat each other; leave one of them out"
+        )
     try:
         fitted = _logit(is_treated.astype(float), design)
-    except _NoMaximumError as error:
-        if error.is_separated:
-            raise UnsoundComparisonError(
-                f"{', '.join(terms)} tell the treated units from the others without fail, so no unit has a counterpart "
-                "(positivity): a rule decided; at its cut-off use regression_discontinuity"
-            ) from error
-        raise ConvergenceError(
-            f"the propensity in {', '.join(terms)} has no maximum; leave out terms that repeat others, or merge rare "
-            "levels"
+    except _NoMaximumError as error:  # of a design without repeated terms only separation takes the maximum away
+        raise UnsoundComparisonError(
+            f"{', '.join(terms)} tell treated units from others without fail, so those have no counterpart "
+            "(positivity): a rule decided; at its cut-off use regression_discontinuity"
         ) from error
     values = np.asarray(1 / (1 + np.exp(-(design @ fitted))))
     return Propensity(pd.Series(fitted, index=list(terms)), values, design)
@@ -89,9 +88,7 @@ def outcome_predictions(design: Array, outcome: Array, side: BoolArray) -> Array
 
 
 class _NoMaximumError(Exception):
-    def __init__(self, *, is_separated: bool) -> None:
-        super().__init__()
-        self.is_separated = is_separated
+    pass
 
 
 def _logit(outcome: Array, design: Array) -> Array:
@@ -102,8 +99,6 @@ def _logit(outcome: Array, design: Array) -> Array:
             warnings.simplefilter("error", PerfectSeparationWarning)
             warnings.simplefilter("ignore", RuntimeWarning)
             fitted = Logit(outcome, design).fit(method="newton", maxiter=100, disp=0)
-    except (PerfectSeparationError, PerfectSeparationWarning) as error:
-        raise _NoMaximumError(is_separated=True) from error
-    except (ConvergenceWarning, np.linalg.LinAlgError) as error:
-        raise _NoMaximumError(is_separated=False) from error
+    except (ConvergenceWarning, PerfectSeparationError, PerfectSeparationWarning, np.linalg.LinAlgError) as error:
+        raise _NoMaximumError from error
     return np.asarray(fitted.params, dtype=float)

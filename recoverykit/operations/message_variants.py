@@ -220,7 +220,8 @@ def _contrast(
             clusters=clusters[kept],
         )
     if is_binary:
-        return compare_shares(outcome=values, is_treated=is_treated, names=pair, interval="newcombe", level=level)
+        shares = {"interval": "newcombe", "level": level, "with_ratio": False}
+        return compare_shares(outcome=values, is_treated=is_treated, names=pair, **shares)  # type: ignore[arg-type]
     return compare_means(outcome=values, is_treated=is_treated, names=pair, level=level)
 
 
