@@ -145,7 +145,8 @@ def aipw_effect(
     Notes
     -----
     Robins, Rotnitzky & Zhao (1994), JASA 89:846-866: the mean of m1 - m0 + T (Y - m1) / e - (1 - T)(Y - m0) / (1 - e),
-    whose values less the effect are its influence function; the error is their spread, summed by cluster.
+    whose values less the effect are its influence function; the error is their spread, summed by cluster. With one
+    model wrong the estimate still holds, while the error is that of two right models and may be somewhat too small.
     """
     formula = outcome_formula or propensity
     units = _read(frame, treated_col, outcome_col, propensity, formula, treated_at_col, cluster_col, bounds, level)
