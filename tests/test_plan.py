@@ -8,7 +8,14 @@ import pytest
 from recoverykit.batch._names import slug
 from recoverykit.batch._needs import leave_out
 from recoverykit.batch._parameters import read_parameters, typed_value
-from recoverykit.batch.plan import expand_plan, plan_json_schema, read_plan, select_tasks
+from recoverykit.batch.plan import (
+    expand_plan,
+    plan_json_schema,
+    read_overrides,
+    read_plan,
+    select_tasks,
+    stages_from,
+)
 from recoverykit.cli import schema_text
 from recoverykit.data.contracts import OPERATION_TABLES
 from recoverykit.errors import PlanError
@@ -104,6 +111,80 @@ class TestTasks:
     def test_a_selection_names_the_nearest_notebook_and_segment(self, plan_file):
         with pytest.raises(PlanError, match=r"(?s)'02_cure'\?.*'auto \| west'\?"):
             select_tasks(expanded(plan_file()), only=["02_cur"], segments=["auto | wst"])
+
+
+STAGED = (
+    PLAN
+    + """
+  - {name: groups, scope: segment_group, notebooks: [02_cure], after: [data]}
+  - {name: sum, scope: portfolio, notebooks: [03_curve], after: [groups, segments]}
+"""
+)
+
+
+class TestDependencies:
+    def test_a_stage_comes_after_all_above_it_unless_it_says_which(self, plan_file, tmp_path):
+        text = STAGED.replace("03_curve], after", "04_sum], after")
+        path = plan_file(text)
+        (tmp_path / "notebooks" / "04_sum.ipynb").write_bytes((tmp_path / "notebooks" / "01_look.ipynb").read_bytes())
+        after = {task.stage: task.after for task in expanded(path)}
+        assert after == {
+            "data": (),
+            "segments": ("data",),
+            "groups": ("data",),
+            "sum": ("data", "segments", "groups"),  # "data" through the two others
+        }
+
+    def test_a_stage_that_stands_below_or_nowhere_is_an_error_with_the_nearest(self, plan_file):
+        text = PLAN.replace("notebooks: [01_look]}", "notebooks: [01_look], after: [segments]}")
+        with pytest.raises(PlanError, match="stage 'data': no stage 'segments' stands above it; there are none"):
+            expanded(plan_file(text))
+        text = PLAN.replace("03_curve]}", "03_curve], after: [dat]}")
+        with pytest.raises(PlanError, match="no stage 'dat' stands above it; did you mean 'data'"):
+            expanded(plan_file(text))
+
+    def test_from_a_stage_means_that_stage_and_what_rests_on_it(self, plan_file):
+        plan = read_plan(plan_file(STAGED))
+        assert stages_from(plan, "") == set()
+        assert stages_from(plan, "groups") == {"groups", "sum"}
+        assert stages_from(plan, "data") == {"data", "segments", "groups", "sum"}
+        with pytest.raises(PlanError, match="no stage 'group'; did you mean 'groups'"):
+            stages_from(plan, "group")
+
+
+class TestOverrides:
+    def test_what_stands_on_the_command_line_goes_before_the_plan_in_the_type_of_the_parameter(self, plan_file):
+        path = plan_file(PLAN + 'segment_parameters: {"auto | west": {level: 0.6}}\n')
+        texts = read_overrides(["level=0.5", "code=007", "quick=true", "outcomes=cured,repaid", "n_bootstrap=3"])
+        tasks = expand_plan(read_plan(path), SEGMENTS, INJECTED, overrides=texts)
+        given = parameters_of(tasks, "02_cure/auto__west")
+        assert given["level"] == parameters_of(tasks, "03_curve/mortgage__pacific")["level"] == 0.5
+        assert (given["code"], given["quick"], given["n_bootstrap"]) == ("007", True, 3)
+        assert given["outcomes"] == ["cured", "repaid"]
+        assert given["segment"] == "auto | west"
+
+    @pytest.mark.parametrize(
+        ("item", "said"),
+        [
+            ("levle=0.5", "no notebook of the plan has a parameter 'levle'; did you mean 'level'?"),
+            ("n_bootstrap=2.5", "02_cure, parameter 'n_bootstrap': '2.5' is no int"),
+            ("level=nan", "02_cure, parameter 'level': 'nan' is no float"),
+            ("quick=1", "'1' is no bool; write true or false"),
+            ("segment=x", "command line: 'segment' is set by the run itself"),
+            ("db_password=x", "looks like a secret"),
+            ("code=postgresql://me:pw@host/db", "looks like a secret"),
+        ],
+    )
+    def test_each_is_checked_as_the_plan_is(self, plan_file, item, said):
+        with pytest.raises(PlanError) as caught:
+            expand_plan(read_plan(plan_file()), SEGMENTS, INJECTED, overrides=read_overrides([item]))
+        assert said in str(caught.value)
+
+    def test_another_form_and_a_name_given_twice_are_errors(self):
+        with pytest.raises(
+            PlanError, match=r"(?s)2 problems.*'level' is not of the form name=value.*'a' is given twice"
+        ):
+            read_overrides(["level", "a=1", "a=2"])
 
 
 GROUPED = PLAN + "  - {name: groups, scope: segment_group, notebooks: [02_cure]}\n"

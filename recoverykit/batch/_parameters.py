@@ -16,11 +16,15 @@ from typing import Any
 from recoverykit.batch._tasks import ParameterValue
 from recoverykit.errors import PlanError
 
+#: Set by the run itself, never by a plan.
+SEGMENT_PARAMETER = "segment"
+INJECTED = ("data", "reporting_date", "results_folder", SEGMENT_PARAMETER)
 TYPES = ("str", "int", "float", "bool", "list[str]")
 _SECRET = re.compile(
     r"passw|passphrase|secret|token|credential|api_?key|private_?key|connection_string|(^|_)(url|uri|dsn)(_|$)"
 )
 _LOGIN_IN_ADDRESS = re.compile(r"://[^/\s]*:[^/\s]*@")
+_WORDS_OF_BOOL = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,43 @@ def typed_value(value: Any, type_name: str) -> ParameterValue:
         return value
     hint = "; put it in quotes" if type_name == "str" and kind in ("int", "float", "bool") else ""
     raise ValueError(f"{value!r} is {_article(kind)}, {_article(type_name)} is wanted{hint}")
+
+
+def value_from_text(text: str, type_name: str) -> ParameterValue:
+    """Return a value that was given as text on the command line, in the type of its parameter.
+
+    Parameters
+    ----------
+    text : str
+        What stands behind the equals sign; the items of a list are parted by commas.
+    type_name : {"str", "int", "float", "bool", "list[str]"}
+        Type in the parameters cell. Text for a ``str`` is taken as it is, so that ``007`` stays ``007``.
+
+    Raises
+    ------
+    ValueError
+        When the text is no value of the type.
+
+    Examples
+    --------
+    >>> value_from_text("007", "str"), value_from_text("7", "float"), value_from_text("cured, repaid", "list[str]")
+    ('007', 7.0, ['cured', 'repaid'])
+    >>> value_from_text("yes", "bool")
+    Traceback (most recent call last):
+    ValueError: 'yes' is no bool; write true or false
+    """
+    if type_name == "list[str]":
+        return [item.strip() for item in text.split(",")] if text.strip() else []
+    if type_name == "str":
+        return text
+    if type_name == "bool":
+        if text not in _WORDS_OF_BOOL:
+            raise ValueError(f"{text!r} is no bool; write true or false")
+        return _WORDS_OF_BOOL[text]
+    try:
+        return typed_value(int(text) if type_name == "int" else float(text), type_name)
+    except ValueError:
+        raise ValueError(f"{text!r} is no {type_name}") from None
 
 
 def refuse_secret(name: str, value: Any) -> None:

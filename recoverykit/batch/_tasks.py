@@ -22,11 +22,25 @@ class TaskStatus(StrEnum):
     """What became of one execution, or that it is still to come."""
 
     PENDING = "pending"
+    RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     KERNEL_DIED = "kernel_died"
+    OUT_OF_MEMORY = "out_of_memory"
     TIMED_OUT = "timed_out"
     NOT_RUN = "not_run"
+
+
+#: How an execution that was begun can have ended; the other words say that it was not begun, or goes on.
+ENDED = frozenset(
+    {
+        TaskStatus.DONE,
+        TaskStatus.FAILED,
+        TaskStatus.KERNEL_DIED,
+        TaskStatus.OUT_OF_MEMORY,
+        TaskStatus.TIMED_OUT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +54,13 @@ class Task:
     path : str
         Absolute path of the notebook.
     stage : str
-        Stage of the plan; stages run one after the other.
+        Stage of the plan.
     segment : str
         Name of the segment, empty for a notebook that runs once for the book.
     parameters : mapping
         Every parameter of the notebook with a value of its type.
+    after : tuple of str
+        Stages whose tasks must all have ended before this one begins, in whatever way they ended.
     """
 
     notebook: str
@@ -52,6 +68,7 @@ class Task:
     stage: str
     segment: str = ""
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -104,6 +121,10 @@ class TaskResult:
         None only for a task that is done.
     outputs : mapping of str to str
         SHA-256 of each file that the task left, by its path within the run folder.
+    attempts : int
+        How often it was begun: more than once after the death of a kernel.
+    peak_memory_bytes : int
+        The most memory that its kernel was seen to hold; 0 when that was not seen.
     """
 
     key: str
@@ -112,3 +133,21 @@ class TaskResult:
     seconds: float = 0.0
     error: CellError | None = None
     outputs: Mapping[str, str] = field(default_factory=dict)
+    attempts: int = 1
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one execution may take.
+
+    Attributes
+    ----------
+    timeout_seconds : float
+        Time for the whole notebook, start of the kernel not included.
+    memory_bytes : int
+        Resident memory of its kernel; 0 for no limit.
+    """
+
+    timeout_seconds: float
+    memory_bytes: int = 0

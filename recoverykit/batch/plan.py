@@ -6,7 +6,6 @@ of the data: segments come in as names.
 """
 
 import datetime
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,14 +14,17 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from recoverykit.batch._names import nearest
-from recoverykit.batch._parameters import Parameter, read_parameters, refuse_secret, typed_value
+from recoverykit.batch._parameters import (
+    SEGMENT_PARAMETER,
+    Parameter,
+    read_parameters,
+    typed_value,
+    value_from_text,
+)
+from recoverykit.batch._plan_checks import check_names, check_overrides, repeated, runs_over, stages_before
 from recoverykit.batch._tasks import ParameterValue, Scope, Task
 from recoverykit.errors import PlanError
-from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK, OperationTable
-
-SEGMENT_PARAMETER = "segment"
-#: Set by the run itself, never by a plan.
-INJECTED = ("data", "reporting_date", "results_folder", SEGMENT_PARAMETER)
+from recoverykit.vocabulary import OperationTable
 
 _SCALARS = ["string", "integer", "number", "boolean"]
 _VALUE_SCHEMA = {"anyOf": [{"type": _SCALARS}, {"type": "array", "items": {"type": "string"}}]}
@@ -44,7 +46,7 @@ _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class Stage(BaseModel):
-    """A group of notebooks that may run at the same time; stages run one after the other."""
+    """A group of notebooks that may run at the same time, once the stages that it comes after have ended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -56,6 +58,11 @@ class Stage(BaseModel):
     notebooks: list[str] = Field(min_length=1, description="Names of the notebooks, without .ipynb.")
     needs: list[Annotated[OperationTable, Field(strict=False)]] = Field(
         default=[], description="Tables of the recovery unit without which the stage is left out, and the pack says so."
+    )
+    after: list[str] | None = Field(
+        default=None,
+        description="Stages above this one whose results it reads: it begins when they have ended, and runs again when "
+        "their results change. All stages above it when the key is left out; none with [].",
     )
     parameters: dict[str, _Value] = Field(default={}, description="For every notebook of this stage.")
 
@@ -71,7 +78,7 @@ class Plan(BaseModel):
     notebooks_folder: str = Field(default=".", description="Folder of the notebooks, relative to the plan.")
     segment_by: list[str] = Field(default=[], description="Columns of facilities that make the segments.")
     parameters: dict[str, _Value] = Field(default={}, description="For every notebook that has such a parameter.")
-    stages: list[Stage] = Field(min_length=1, description="In the order in which they run.")
+    stages: list[Stage] = Field(min_length=1, description="Each below the stages that it comes after.")
     segment_parameters: dict[str, dict[str, _Value]] = Field(
         default={}, description="Parameters of single segments, by the name of the segment."
     )
@@ -128,7 +135,13 @@ def plan_json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Plan.model_json_schema()}
 
 
-def expand_plan(plan: Plan, segments: Sequence[str], injected: Mapping[str, str]) -> list[Task]:
+def expand_plan(
+    plan: Plan,
+    segments: Sequence[str],
+    injected: Mapping[str, str],
+    *,
+    overrides: Mapping[str, str] | None = None,
+) -> list[Task]:
     """Turn a plan into the tasks of a run, with complete and typed parameters.
 
     Parameters
@@ -139,6 +152,8 @@ def expand_plan(plan: Plan, segments: Sequence[str], injected: Mapping[str, str]
         Names of the segments that hold data.
     injected : mapping of str to str
         What the run sets in every notebook: ``data``, ``reporting_date``, ``results_folder``. The segment is added.
+    overrides : mapping of str to str, optional
+        Parameters as text, from ``read_overrides``; they go before what the plan says.
 
     Returns
     -------
@@ -154,20 +169,64 @@ def expand_plan(plan: Plan, segments: Sequence[str], injected: Mapping[str, str]
     """
     problems: list[str] = []
     cells = _parameter_cells(plan, problems)
-    _check_names(plan, segments, cells, problems)
+    check_names(plan, segments, cells, problems)
+    texts = dict(overrides or {})
+    check_overrides(texts, cells, problems)
+    before = stages_before(plan, problems)
     tasks = []
     for stage in plan.stages:
         names = [name for name in stage.notebooks if name in cells]
-        for segment in _runs_over(stage.scope, segments):
+        for segment in runs_over(stage.scope, segments):
             fixed = {**injected, SEGMENT_PARAMETER: segment} if segment else dict(injected)
             given = [plan.parameters, stage.parameters, plan.segment_parameters.get(segment, {})]
             for name in names:
-                parameters = _resolve(name, cells[name], given, fixed, problems)
-                tasks.append(Task(name, str(_notebook_path(plan, name)), stage.name, segment, parameters))
-    problems += [] if problems else _repeated(tasks)
+                parameters = _resolve(name, cells[name], given, texts, fixed, problems)
+                path = str(_notebook_path(plan, name))
+                tasks.append(Task(name, path, stage.name, segment, parameters, before[stage.name]))
+    problems += [] if problems else repeated(tasks)
     if problems:
         raise _plan_error(problems, f"the plan {plan.name!r}")
     return tasks
+
+
+def read_overrides(items: Sequence[str]) -> dict[str, str]:
+    """Read parameters of the form ``name=value`` from the command line.
+
+    Raises
+    ------
+    PlanError
+        When an item has another form, or a name stands twice.
+
+    Examples
+    --------
+    >>> read_overrides(["level=0.9", "note=a=b"])
+    {'level': '0.9', 'note': 'a=b'}
+    """
+    parts = [item.partition("=") for item in items]
+    odd = ["".join(part) for part in parts if not part[1] or not part[0].isidentifier()]
+    problems = [f"{item!r} is not of the form name=value" for item in odd]
+    names = [part[0] for part in parts]
+    problems += [f"parameter {name!r} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    if problems:
+        raise _plan_error(problems, "the parameters of the command line")
+    return {name: text for name, _, text in parts}
+
+
+def stages_from(plan: Plan, name: str) -> frozenset[str]:
+    """Return a stage and all the stages that come after it, directly or through others; none for an empty name.
+
+    Raises
+    ------
+    PlanError
+        When the plan has no such stage, with the nearest one.
+    """
+    names = [stage.name for stage in plan.stages]
+    if not name:
+        return frozenset()
+    if name not in names:
+        raise PlanError(f"the plan {plan.name!r} has no stage {name!r}; {nearest(name, names)}")
+    before = stages_before(plan, [])
+    return frozenset({name, *(other for other in names if name in before[other])})
 
 
 def select_tasks(tasks: Sequence[Task], *, only: Sequence[str] = (), segments: Sequence[str] = ()) -> list[Task]:
@@ -203,19 +262,6 @@ def select_tasks(tasks: Sequence[Task], *, only: Sequence[str] = (), segments: S
     return chosen
 
 
-def _runs_over(scope: Scope, segments: Sequence[str]) -> Sequence[str]:
-    """Return the segments, or groups of them, over which a stage runs; an empty name for the whole book."""
-    groups = dict.fromkeys(segment.split(SEGMENT_SEPARATOR)[0] for segment in segments)
-    return {Scope.PORTFOLIO: [""], Scope.GROUP: [*groups], Scope.SEGMENT: segments}[scope]
-
-
-def _repeated(tasks: Sequence[Task]) -> list[str]:
-    """Say which notebooks would run twice for the same loans, as with a group that is a segment or the whole book."""
-    keys = Counter((task.notebook, task.segment or WHOLE_BOOK) for task in tasks)
-    twice = [(name, segment) for (name, segment), n in keys.items() if n > 1]
-    return [f"notebook {n!r} would run twice for {s!r}; its results would overwrite each other" for n, s in twice]
-
-
 def _notebook_path(plan: Plan, name: str) -> Path:
     return Path(plan.notebooks_folder) / f"{name}.ipynb"
 
@@ -236,74 +282,26 @@ def _parameter_cells(plan: Plan, problems: list[str]) -> dict[str, dict[str, Par
     return cells
 
 
-def _check_names(
-    plan: Plan, segments: Sequence[str], cells: Mapping[str, dict[str, Parameter]], problems: list[str]
-) -> None:
-    """Note every parameter and segment of the plan that no notebook and no data know."""
-    names = [stage.name for stage in plan.stages]
-    problems += [f"stage {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    for scope in Scope:
-        listed = [name for stage in plan.stages if stage.scope is scope for name in stage.notebooks]
-        twice = sorted({n for n in listed if listed.count(n) > 1})
-        problems += [
-            f"notebook {name!r} stands twice with scope {scope.value!r}; its results would overwrite each other"
-            for name in twice
-        ]
-    of_segments = [name for stage in plan.stages if stage.scope is not Scope.PORTFOLIO for name in stage.notebooks]
-    if of_segments and not segments:
-        problems.append("the plan has notebooks by segment, but no segment holds a default episode")
-    whole_plan = {parameter for cell in cells.values() for parameter in cell}
-    problems += _unknown(plan.parameters, whole_plan, "parameters: no notebook of the plan has a parameter")
-    for stage in plan.stages:
-        known = [(name, cells[name]) for name in stage.notebooks if name in cells]
-        for name, cell in known:
-            problems += _unknown(stage.parameters, cell, f"stage {stage.name!r}: {name} has no parameter")
-    in_segments = {parameter for name in of_segments for parameter in cells.get(name, {})}
-    named = {*segments, *(name for stage in plan.stages for name in _runs_over(stage.scope, segments) if name)}
-    for segment, parameters in plan.segment_parameters.items():
-        if segment not in named:
-            problems.append(f"segment_parameters: no segment {segment!r}; {nearest(segment, named)}")
-        where = f"segment_parameters of {segment!r}: no notebook by segment has a parameter"
-        problems += _unknown(parameters, in_segments, where)
-    _check_settable(plan, problems)
-
-
-def _unknown(names: Iterable[str], known: Iterable[str], sentence: str) -> list[str]:
-    known = set(known)
-    return [f"{sentence} {name!r}; {nearest(name, known)}" for name in names if name not in known]
-
-
-def _check_settable(plan: Plan, problems: list[str]) -> None:
-    groups: list[tuple[str, Mapping[str, Any]]] = [("parameters", plan.parameters)]
-    groups += [(f"stage {stage.name!r}", stage.parameters) for stage in plan.stages]
-    groups += [(f"segment_parameters of {name!r}", group) for name, group in plan.segment_parameters.items()]
-    for where, parameters in groups:
-        for name, value in parameters.items():
-            if name in INJECTED:
-                problems.append(f"{where}: {name!r} is set by the run itself; leave it out")
-            try:
-                refuse_secret(name, value)
-            except ValueError as error:
-                problems.append(f"{where}: {name!r} {error}")
-
-
 def _resolve(
     notebook: str,
     cell: Mapping[str, Parameter],
     given: Iterable[Mapping[str, Any]],
+    texts: Mapping[str, str],
     fixed: Mapping[str, str],
     problems: list[str],
 ) -> dict[str, ParameterValue]:
-    """Return the values of one execution: defaults, then the plan from general to special, then the run's own."""
+    """Return the values of one execution: defaults, the plan from general to special, overrides, the run's own."""
     values: dict[str, Any] = {name: parameter.default for name, parameter in cell.items()}
     for group in given:
-        values.update({name: value for name, value in group.items() if name in cell})
+        values.update({name: value for name, value in group.items() if name in cell and name not in texts})
     missing = [name for name in fixed if name not in cell]
     found = [f"{notebook} has no parameter {name!r}, which the run sets; add '{name}: str' to it" for name in missing]
     values.update({name: value for name, value in fixed.items() if name in cell})
     for name, value in values.items():
+        kind = cell[name].type
         try:
-            values[name] = typed_value(value, cell[name].type)
+            overridden = name in texts and name not in fixed
+            values[name] = value_from_text(texts[name], kind) if overridden else typed_value(value, kind)
         except ValueError as error:
             found.append(f"{notebook}, parameter {name!r}: {error}")
     problems += [problem for problem in found if problem not in problems]  # the same for every segment: once is enough
