@@ -1,6 +1,7 @@
 """Pages and index: complete in themselves, without code, and honest about what is missing."""
 
 import base64
+import os
 import re
 import shutil
 import time
@@ -10,6 +11,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from recoverykit.batch._owner import owned
 from recoverykit.batch._tasks import CellError, Task, TaskResult, TaskStatus
 from recoverykit.batch.manifest import RunStatus, start_manifest
 from recoverykit.batch.plan import Plan
@@ -254,12 +256,19 @@ class TestPack:
         assert "Incomplete: 1 of 6 pages" in pack.index.read_text()
         assert "cannot be read" in (folder / "pages" / "03_curve" / "auto__west.html").read_text()
 
-    @pytest.mark.parametrize("status", [RunStatus.INTERRUPTED, RunStatus.RUNNING])
-    def test_a_run_that_has_not_come_to_its_end_gets_no_index(self, tmp_path, status):
-        folder = made_run(tmp_path / "run", status=status)
-        with pytest.raises(RecoverykitError, match=f"is {status}; run it to its end"):
+    def test_a_run_that_goes_on_gets_no_index(self, tmp_path):
+        folder = made_run(tmp_path / "run", status=RunStatus.RUNNING)
+        with owned(folder), pytest.raises(RecoverykitError, match=f"goes on, by process {os.getpid()} on"):
             render_pack(folder)
         assert not (folder / "index.html").exists()
+
+    @pytest.mark.parametrize(
+        ("status", "word"), [(RunStatus.INTERRUPTED, "interrupted"), (RunStatus.RUNNING, "killed")]
+    )
+    def test_the_pack_of_a_run_that_was_cut_off_says_so(self, tmp_path, status, word):
+        # A manifest that says "running" while no process holds the folder is that of a killed run.
+        text = index_of(made_run(tmp_path / "run", status=status))
+        assert f"Incomplete: the run was {word}; 0 of 6 pages are not available." in text
 
     def test_an_older_index_is_gone_when_rendering_fails_on_the_way(self, tmp_path):
         folder = made_run(tmp_path / "run")

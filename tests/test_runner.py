@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 from recoverykit.batch._tasks import Task, TaskStatus
+from recoverykit.batch.folder import prepare_run_folder
 from recoverykit.batch.manifest import read_manifest
 from recoverykit.batch.pipeline import injected_parameters, run_pack
 from recoverykit.batch.plan import expand_plan, read_plan
 from recoverykit.batch.results import collect_results
-from recoverykit.batch.runner import prepare_run_folder, run_plan
+from recoverykit.batch.runner import run_plan
 from recoverykit.errors import PlanError, RecoverykitError
 
 SEGMENTS = ["auto | west", "card | east", "card | west"]
@@ -235,6 +236,7 @@ class TestHardEnds:
 
 RUN_SCRIPT = """
 import sys
+from recoverykit.batch.folder import prepare_run_folder
 from recoverykit.batch.pipeline import injected_parameters, run_pack
 from recoverykit.batch.plan import expand_plan, read_plan
 
@@ -303,12 +305,13 @@ class TestInterruption:
 
 
 class TestRunFolder:
-    def test_nothing_of_an_earlier_run_stays(self, tmp_path):
+    def test_nothing_of_an_earlier_run_stays_when_it_is_to_begin_anew(self, tmp_path):
         prepare_run_folder(tmp_path)
         (tmp_path / "manifest.json").write_text("{}")
         (tmp_path / "index.html").write_text("old")
         (tmp_path / "results" / "old.json").write_text("{}")
-        prepare_run_folder(tmp_path)
+        (tmp_path / "manifest.json").write_text('{"format": 1, "status": "incomplete"}')
+        prepare_run_folder(tmp_path, fresh=True)
         assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".recoverykit-run"]
 
     def test_a_folder_that_holds_something_else_is_left_alone(self, tmp_path):

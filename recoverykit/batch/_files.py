@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from recoverykit.errors import RecoverykitError
 
@@ -17,6 +18,10 @@ BOOK, NOTEBOOKS, RESULTS, TABLES, PAGES = "book", "notebooks", "results", "table
 RUN_FOLDERS = (BOOK, NOTEBOOKS, RESULTS, TABLES, PAGES)
 #: Lies in every run folder; only what bears it may be cleared for a new run.
 MARKER = ".recoverykit-run"
+#: Says which process a run folder belongs to, and is locked by it.
+OWNER = ".owner"
+#: What happened in the run, a JSON object a line; grows with every run in the folder.
+LOG = "log.jsonl"
 PARTIAL = ".partial"
 
 _FULL_DISK = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), f"[Errno {errno.ENOSPC}]")
@@ -38,7 +43,8 @@ def written_aside(path: Path, *, durable: bool = False) -> Iterator[Path]:
     RecoverykitError
         When the folder cannot be written or the disk is full.
     """
-    partial = path.with_name(path.name + PARTIAL)
+    # Its own name for each writer: a kernel of a killed worker may for a moment write the same file.
+    partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial

@@ -12,24 +12,28 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from recoverykit.batch._files import NOTEBOOKS, RESULTS, sha256_of, written_aside
-from recoverykit.batch._tasks import CellError, Task, TaskResult, TaskStatus
+from recoverykit.batch._redact import redact, without_secrets
+from recoverykit.batch._tasks import CellError, Limits, Task, TaskResult, TaskStatus
+from recoverykit.batch._watch import Watch
 from recoverykit.errors import RecoverykitError
 
 _ENGINE = "recoverykit"
@@ -51,19 +55,31 @@ _KERNEL_ENVIRONMENT = {
     "VECLIB_MAXIMUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # no word about frozen modules on the terminal
-    "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the same name in the user's home
 }
 
 
 class KeepingEngine(NBClientEngine):
-    """papermill's engine, which hands out the notebook in any case and marks the cell that was running."""
+    """papermill's engine, which hands out the notebook in any case, watches the kernel and marks the running cell."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, kept: dict[str, Any], **kwargs: Any) -> Any:
+    def execute_managed_notebook(
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        *,
+        kept: dict[str, Any],
+        watch: Watch,
+        environment: dict[str, str],
+        start_timeout: int,
+        **options: Any,
+    ) -> Any:
         """Execute as papermill does; ``kept["notebook"]`` holds the notebook, however it ends."""
         kept["notebook"] = nb_man.nb
+        options.pop("input_path", None)
+        client = PapermillNotebookClient(nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, **options)
         try:
-            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+            with watch.over(client):
+                return client.execute(env=environment)
         except Exception:
             begun = [i for i, cell in enumerate(nb_man.nb.cells) if cell.metadata.papermill.get("start_time")]
             if begun:
@@ -72,15 +88,17 @@ class KeepingEngine(NBClientEngine):
 
 
 papermill_engines.register(_ENGINE, KeepingEngine)
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
+logging.getLogger("traitlets").setLevel(logging.CRITICAL)
 
 
 def start_worker(scratch: str, log: str) -> None:
-    """Prepare a worker process: quiet, one thread for each kernel, Jupyter's own files in a scratch folder.
+    """Prepare a worker process: quiet, deaf to Ctrl-C, and ended with its runner.
 
     Parameters
     ----------
     scratch : str
-        Folder for connection files and profiles, which keeps the user's IPython start-up files out of the run.
+        Folder for what its kernels need for a while; removed with the worker.
     log : str
         File that takes what kernels would write to the terminal, across the progress bar.
     """
@@ -88,9 +106,7 @@ def start_worker(scratch: str, log: str) -> None:
     os.dup2(descriptor, sys.stderr.fileno())
     os.close(descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends its workers itself
-    os.environ.update(_KERNEL_ENVIRONMENT, JUPYTER_RUNTIME_DIR=scratch, IPYTHONDIR=scratch)
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    logging.getLogger("traitlets").setLevel(logging.CRITICAL)
+    tempfile.tempdir = scratch
     threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
 
 
@@ -102,8 +118,10 @@ def _end_with_parent(scratch: str) -> None:
         os._exit(1)  # a killed runner must not leave workers that go on
 
 
-def execute_task(task: Task, run_folder: str, timeout_seconds: float) -> TaskResult:
+def execute_task(task: Task, run_folder: str, limits: Limits, token: str = "") -> TaskResult:
     """Execute one notebook and keep it in the run folder, however it ends.
+
+    It touches nothing that the process has but once, so that several may run in threads, as on a Dask worker.
 
     Parameters
     ----------
@@ -111,8 +129,11 @@ def execute_task(task: Task, run_folder: str, timeout_seconds: float) -> TaskRes
         What to run.
     run_folder : str
         Absolute path of the run folder.
-    timeout_seconds : float
-        Time for the whole notebook, start of the kernel not included.
+    limits : Limits
+        Time and memory.
+    token : str
+        Token of the folder's owner. When the folder has another one, the run that asked for this task is over: the
+        kernel is ended and nothing is written.
 
     Returns
     -------
@@ -121,62 +142,78 @@ def execute_task(task: Task, run_folder: str, timeout_seconds: float) -> TaskRes
     """
     started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
     kept: dict[str, Any] = {}
-    status, error = TaskStatus.DONE, None
-    try:
-        _run_in_kernel(task, kept, timeout_seconds)
-    except Exception as exception:
-        status, error = _judge(exception, kept.get("notebook"))
     folder = Path(run_folder)
+    watch = Watch(folder, token, limits)
+    status, error = TaskStatus.DONE, None
+    shutil.rmtree(folder / RESULTS / task.key, ignore_errors=True)  # an earlier attempt's tables must not stay beside
     try:
-        files = _keep_notebook(kept.get("notebook"), folder / NOTEBOOKS / f"{task.key}.ipynb")
-        if status is TaskStatus.DONE:
-            files += sorted(path for path in (folder / RESULTS / task.key).rglob("*") if path.is_file())
-        outputs = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
-    except (OSError, RecoverykitError) as exception:
-        status, error, outputs = TaskStatus.FAILED, CellError(type(exception).__name__, str(exception)), {}
-    return TaskResult(task.key, status, started_at, round(time.monotonic() - begin, 3), error, outputs)
+        _run_in_kernel(task, kept, watch)
+    except Exception as exception:
+        status, error = _judge(exception, kept.get("notebook"), watch)
+    outputs: dict[str, str] = {}
+    if not watch.abandoned:
+        try:
+            files = _keep_notebook(kept.get("notebook"), folder / NOTEBOOKS / f"{task.key}.ipynb")
+            if status is TaskStatus.DONE:
+                files += sorted(path for path in (folder / RESULTS / task.key).rglob("*") if path.is_file())
+            outputs = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+        except (OSError, RecoverykitError) as exception:
+            status, error = TaskStatus.FAILED, CellError(type(exception).__name__, str(exception))
+    seconds = round(time.monotonic() - begin, 3)
+    hidden = error and replace(error, message=redact(error.message), traceback=redact(error.traceback))
+    return TaskResult(task.key, status, started_at, seconds, hidden, outputs, peak_memory_bytes=watch.peak_memory_bytes)
 
 
-def _run_in_kernel(task: Task, kept: dict[str, Any], timeout_seconds: float) -> None:
-    deadline = time.monotonic() + _START_SECONDS + timeout_seconds
+def _run_in_kernel(task: Task, kept: dict[str, Any], watch: Watch) -> None:
+    seconds = watch.limits.timeout_seconds
+    deadline = time.monotonic() + _START_SECONDS + seconds
     source = Path(task.path)
 
     def seconds_left(_: Any) -> int:
         nonlocal deadline
-        deadline = min(deadline, time.monotonic() + timeout_seconds)  # the clock starts with the first cell
+        deadline = min(deadline, time.monotonic() + seconds)  # the clock starts with the first cell
         return max(1, math.ceil(deadline - time.monotonic()))
 
-    papermill.execute_notebook(
-        str(source).replace("{", "{{").replace("}", "}}"),  # papermill fills placeholders into paths
-        None,
-        dict(task.parameters),
-        engine_name=_ENGINE,
-        request_save_on_cell_execute=False,
-        progress_bar=False,
-        log_output=False,
-        start_timeout=_START_SECONDS,
-        cwd=str(source.parent),
-        kept=kept,
-        timeout_func=seconds_left,
-        iopub_timeout=_OUTPUT_SECONDS,
-        shutdown_kernel="immediate",  # nothing is left to be saved in a kernel whose last cell has run
-        config=_private_channels(),
-    )
+    # The kernel of this environment, not one of the same name in the user's home.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    with tempfile.TemporaryDirectory(prefix="rk", ignore_cleanup_errors=True) as scratch:
+        papermill.execute_notebook(
+            str(source).replace("{", "{{").replace("}", "}}"),  # papermill fills placeholders into paths
+            None,
+            dict(task.parameters),
+            engine_name=_ENGINE,
+            request_save_on_cell_execute=False,
+            progress_bar=False,
+            log_output=False,
+            start_timeout=_START_SECONDS,
+            resources={"metadata": {"path": str(source.parent)}},  # where the kernel stands; not this process
+            kept=kept,
+            watch=watch,
+            environment=_kernel_environment(scratch),
+            timeout_func=seconds_left,
+            iopub_timeout=_OUTPUT_SECONDS,
+            shutdown_kernel="immediate",  # nothing is left to be saved in a kernel whose last cell has run
+            config=_private_channels(scratch),
+        )
     unfinished = _failed_cell(kept["notebook"])
     if unfinished is not None:
         raise RecoverykitError("the notebook ended itself before its last cell")
 
 
-def _private_channels() -> Config:
-    """Talk to a kernel through sockets of its own in the scratch folder, where the system has them.
+def _kernel_environment(scratch: str) -> dict[str, str]:
+    """Return the variables of a kernel: no secrets, one thread, no start-up files of the user."""
+    return {**without_secrets(os.environ), **_KERNEL_ENVIRONMENT, "IPYTHONDIR": scratch}
+
+
+def _private_channels(scratch: str) -> Config:
+    """Talk to a kernel through sockets of its own in its scratch folder, where the system has them.
 
     Ports could be taken by two workers at once, and every process of the machine can reach them.
     """
-    scratch = os.environ.get("JUPYTER_RUNTIME_DIR", "")
-    if os.name != "posix" or not scratch:
-        return Config()
+    place = {"connection_file": f"{scratch}/kernel.json"}
     # Without a name of its own jupyter_client puts "kernel-ipc" into the working folder, the same for every kernel.
-    return Config({"KernelManager": {"transport": "ipc", "ip": f"{scratch}/{uuid4().hex[:12]}"}})
+    sockets = {"transport": "ipc", "ip": f"{scratch}/k"} if os.name == "posix" else {}
+    return Config({"KernelManager": place | sockets})
 
 
 def _failed_cell(notebook: Any) -> int | None:
@@ -184,8 +221,8 @@ def _failed_cell(notebook: Any) -> int | None:
     return next((index for index, state in enumerate(states) if state != _COMPLETED), None)
 
 
-def _judge(exception: Exception, notebook: Any) -> tuple[TaskStatus, CellError]:
-    """Tell a failing cell from a dead kernel and from a timeout, and find the cell."""
+def _judge(exception: Exception, notebook: Any, watch: Watch) -> tuple[TaskStatus, CellError]:
+    """Tell a failing cell from a dead kernel and from a limit that was reached, and find the cell."""
     if isinstance(exception, PapermillExecutionError):
         return TaskStatus.FAILED, CellError(
             exception.ename,
@@ -196,11 +233,18 @@ def _judge(exception: Exception, notebook: Any) -> tuple[TaskStatus, CellError]:
         )
     index = None if notebook is None else _failed_cell(notebook)
     source = "" if index is None or notebook is None else _first_lines(notebook.cells[index].source)
+    if watch.abandoned:
+        return TaskStatus.NOT_RUN, CellError("NotRun", "the run that this task belonged to is over")
+    if watch.over_memory:
+        held, limit = watch.peak_memory_bytes / 1e6, watch.limits.memory_bytes / 1e6
+        message = f"the kernel held {held:,.0f} MB of memory, {limit:,.0f} MB are allowed; it was ended"
+        return TaskStatus.OUT_OF_MEMORY, CellError("MemoryLimitError", message, index, source)
     if isinstance(exception, CellTimeoutError):
         message = str(exception).partition("\n")[0]
         return TaskStatus.TIMED_OUT, CellError("TimeoutError", message, index, source)
     if isinstance(exception, DeadKernelError) or "Kernel died" in str(exception):
-        message = "the kernel died while this cell ran: killed from outside, out of memory or crashed"
+        when = "while this cell ran" if index is not None else "before its first cell"
+        message = f"the kernel died {when}: killed from outside, out of memory or crashed"
         return TaskStatus.KERNEL_DIED, CellError("DeadKernelError", message, index, source)
     return TaskStatus.FAILED, CellError(type(exception).__name__, _COLOUR_CODE.sub("", str(exception)), index, source)
 
@@ -222,5 +266,5 @@ def _keep_notebook(notebook: Any, path: Path) -> list[Path]:
     record: Mapping[str, Any] = notebook.metadata.pop("papermill", {})
     notebook.metadata["recoverykit"] = {"version": 1, "parameters": record.get("parameters", {})}
     with written_aside(path) as partial:
-        partial.write_text(nbformat.writes(notebook), encoding="utf-8", newline="\n")
+        partial.write_text(redact(nbformat.writes(notebook)), encoding="utf-8", newline="\n")
     return [path]

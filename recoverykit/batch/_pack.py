@@ -19,6 +19,7 @@ _LABELS = {
     TaskStatus.DONE: "done",
     TaskStatus.FAILED: "failed",
     TaskStatus.KERNEL_DIED: "kernel died",
+    TaskStatus.OUT_OF_MEMORY: "out of memory",
     TaskStatus.TIMED_OUT: "timed out",
     TaskStatus.NOT_RUN: "not run",
     NOT_RENDERED: "not rendered",
@@ -150,6 +151,9 @@ def _cover_record(listed: Sequence[Page], results_folder: Path) -> dict[str, Any
 def _gate(manifest: Mapping[str, Any], *, n_pages: int, n_missing: int) -> dict[str, str]:
     if manifest["status"] == RunStatus.FAILED:
         return {"status": "failed", "text": f"Failed: {manifest['reason'] or 'no notebook came to its end'}."}
+    if manifest["status"] in (RunStatus.INTERRUPTED, RunStatus.KILLED):
+        text = f"Incomplete: the run was {manifest['status']}; {n_missing} of {n_pages} pages are not available."
+        return {"status": "incomplete", "text": text}
     if n_missing:
         return {"status": "incomplete", "text": f"Incomplete: {n_missing} of {n_pages} pages are not available."}
     if manifest["selection"]:

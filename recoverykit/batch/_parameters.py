@@ -20,7 +20,8 @@ from recoverykit.errors import PlanError
 SEGMENT_PARAMETER = "segment"
 INJECTED = ("data", "reporting_date", "results_folder", SEGMENT_PARAMETER)
 TYPES = ("str", "int", "float", "bool", "list[str]")
-_SECRET = re.compile(
+#: What the name of a secret speaks of.
+SECRET_NAME = re.compile(
     r"passw|passphrase|secret|token|credential|api_?key|private_?key|connection_string|(^|_)(url|uri|dsn)(_|$)"
 )
 _LOGIN_IN_ADDRESS = re.compile(r"://[^/\s]*:[^/\s]*@")
@@ -174,7 +175,7 @@ def refuse_secret(name: str, value: Any) -> None:
     ValueError
         When the name speaks of a password, token or address, or the value is an address with a login in it.
     """
-    if _SECRET.search(name.lower()) or (isinstance(value, str) and _LOGIN_IN_ADDRESS.search(value)):
+    if SECRET_NAME.search(name.lower()) or (isinstance(value, str) and _LOGIN_IN_ADDRESS.search(value)):
         raise ValueError(
             "looks like a secret or a database address, and parameters are written into every executed notebook; "
             "name the source in the data spec instead"

@@ -5,47 +5,42 @@ them. The file is written aside and moved into place after each task, so that a 
 holds no environment variables and no secrets.
 """
 
-import hashlib
 import json
-import platform
-import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from recoverykit.batch._files import MANIFEST, names_full_disk, sha256_of, write_text
-from recoverykit.batch._tasks import CellError, Task, TaskResult, TaskStatus
+from recoverykit.batch._files import MANIFEST, names_full_disk, write_text
+from recoverykit.batch._provenance import (
+    code_facts,
+    digest_of,
+    library_hash,
+    lock_hash,
+    notebook_facts,
+    package_versions,
+)
+from recoverykit.batch._tasks import ENDED, CellError, Task, TaskResult, TaskStatus
 from recoverykit.batch.plan import Plan
 from recoverykit.errors import RecoverykitError
+
+__all__ = [
+    "Manifest",
+    "RunStatus",
+    "failures",
+    "last_word",
+    "library_hash",
+    "read_manifest",
+    "start_manifest",
+    "status_counts",
+]
 
 FORMAT = 1
 _RESERVE = ".reserve"
 _RESERVE_BYTES_PER_TASK = 12_000  # a failed task with its traceback stays below this
-_PACKAGE = Path(__file__).parents[1]
-_MAIN_PACKAGES = (
-    "duckdb",
-    "formulaic",
-    "ibis-framework",
-    "ipykernel",
-    "lifelines",
-    "matplotlib",
-    "nbclient",
-    "nbconvert",
-    "numpy",
-    "pandas",
-    "pandera",
-    "papermill",
-    "pyarrow",
-    "pydantic",
-    "scipy",
-    "seaborn",
-    "statsmodels",
-)
 
 
 class RunStatus(StrEnum):
@@ -56,6 +51,8 @@ class RunStatus(StrEnum):
     INCOMPLETE = "incomplete"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    #: Never written by the run itself: its manifest says that it runs, and its process is gone.
+    KILLED = "killed"
 
 
 @dataclass(slots=True)
@@ -67,22 +64,56 @@ class Manifest:
     run_folder : Path
         Where ``manifest.json`` stands.
     content : dict
-        What is written.
+        What is written. Change the entry of a task through the methods only.
     """
 
     run_folder: Path
     content: dict[str, Any]
+    _lines: dict[str, str] = field(default_factory=dict)
+    _unsaved: bool = False
+
+    def start(self, key: str, *, attempt: int, reason: str, inputs: Mapping[str, str]) -> None:
+        """Enter that a task has begun, why, and what it reads; it is written with the next result or tick."""
+        entry = self.content["tasks"][key]
+        entry.pop("before", None)
+        entry.update(
+            status=str(TaskStatus.RUNNING),
+            started_at=_now(),
+            seconds=0.0,
+            attempts=attempt,
+            reason=reason,
+            inputs=dict(inputs),
+            error=None,
+            outputs={},
+        )
+        self._touch(key)
 
     def record(self, result: TaskResult) -> None:
         """Enter what became of a task, and write."""
-        self.content["tasks"][result.key].update(
+        entry = self.content["tasks"][result.key]
+        entry.update(
             status=str(result.status),
             started_at=result.started_at or None,
             seconds=result.seconds,
+            attempts=result.attempts,
+            peak_memory_mb=round(result.peak_memory_bytes / 1e6),
             error=asdict(result.error) if result.error else None,
             outputs=dict(result.outputs),
         )
+        self._touch(result.key)
         self.save()
+
+    def keep(self, key: str) -> None:
+        """Enter that what an earlier execution of a task left still holds; written with the next result or tick."""
+        entry = self.content["tasks"][key]
+        before = entry.pop("before")
+        entry.update({name: value for name, value in before.items() if name != "parameters"})
+        self._touch(key)
+
+    def tick(self) -> None:
+        """Write what was entered and not yet written."""
+        if self._unsaved:
+            self.save()
 
     def finish(self, status: RunStatus | None = None, *, reason: str = "") -> RunStatus:
         """Enter the end of the run, and write.
@@ -100,6 +131,10 @@ class Manifest:
         RunStatus
             The status entered.
         """
+        for key, entry in self.content["tasks"].items():
+            if entry["status"] == TaskStatus.RUNNING:
+                entry.update(status=str(TaskStatus.NOT_RUN), error=_not_run("the run ended while it ran"))
+                self._touch(key)
         done = sum(task["status"] == TaskStatus.DONE for task in self.content["tasks"].values())
         if status is None:
             whole = RunStatus.COMPLETE if done == len(self.content["tasks"]) else RunStatus.INCOMPLETE
@@ -111,7 +146,7 @@ class Manifest:
 
     def save(self) -> None:
         """Write the file; on a full disk give up the space that was reserved for this moment and try again."""
-        text = json.dumps(self.content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = self._text()
         path = self.run_folder / MANIFEST
         try:
             write_text(path, text, durable=True)
@@ -121,6 +156,20 @@ class Manifest:
                 raise
             reserve.unlink()
             write_text(path, text, durable=True)
+        self._unsaved = False
+
+    def _touch(self, key: str) -> None:
+        self._lines.pop(key, None)
+        self._unsaved = True
+
+    def _text(self) -> str:
+        """Return the file: a line for each task, of which only those are made anew that have changed."""
+        for key, entry in self.content["tasks"].items():
+            if key not in self._lines:
+                self._lines[key] = f"  {_json(key)}: {_json(entry)}"
+        head = _json({name: value for name, value in self.content.items() if name != "tasks"}, indent=1)
+        lines = ",\n".join(self._lines[key] for key in self.content["tasks"])
+        return f'{head[:-2]},\n "tasks": {{\n{lines}\n }}\n}}\n'
 
 
 def start_manifest(
@@ -131,6 +180,7 @@ def start_manifest(
     reporting_date: str,
     data: Mapping[str, Any],
     selection: Mapping[str, Sequence[str]] | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Begin the manifest of a run and write it with status ``running``.
 
@@ -148,6 +198,9 @@ def start_manifest(
         What the run reads: ``name``, ``currency`` and ``hashes``, the SHA-256 of each source file.
     selection : mapping, optional
         Lists ``only`` and ``segments`` where but a part of the plan is run.
+    before : mapping, optional
+        Manifest of an earlier run in the folder, from which this one goes on: what it says of a task is kept until the
+        task has been judged. A run that was killed or interrupted keeps its name.
 
     Raises
     ------
@@ -155,9 +208,12 @@ def start_manifest(
         When the folder cannot be written.
     """
     begun = datetime.now(UTC)
+    earlier = dict(before or {})
+    cut_off = earlier.get("status") in (RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.KILLED)
+    name = f"{plan.name}-{reporting_date}-{begun:%Y%m%dT%H%M%SZ}"
     content = {
         "format": FORMAT,
-        "run_id": f"{plan.name}-{reporting_date}-{begun:%Y%m%dT%H%M%SZ}",
+        "run_id": earlier["run_id"] if cut_off else name,
         "status": str(RunStatus.RUNNING),
         "reason": "",
         "started_at": begun.isoformat(timespec="seconds"),
@@ -166,15 +222,14 @@ def start_manifest(
         "plan": {"name": plan.name, "title": plan.title, "sha256": _plan_hash(plan)},
         "selection": {name: list(chosen) for name, chosen in (selection or {}).items() if chosen},
         "data": dict(data),
-        "code": {
-            "version": metadata.version("recoverykit"),
-            "git_commit": _git_commit(),
-            "sha256": library_hash(),
-        },
-        "notebooks": {task.notebook: _notebook_entry(Path(task.path)) for task in tasks},
-        "versions": _versions(),
+        "book": earlier.get("book", {}),
+        "code": code_facts(),
+        "lock": lock_hash(),
+        "notebooks": _notebooks(tasks),
+        "versions": package_versions(),
         "stages": _stages(plan),
-        "tasks": {task.key: _task_entry(task) for task in tasks},
+        "earlier": [*earlier.get("earlier", []), _in_short(earlier)] if earlier else [],
+        "tasks": {task.key: _task_entry(task, last_word(earlier, task.key)) for task in tasks},
     }
     manifest = Manifest(run_folder, content)
     reserve = run_folder / _RESERVE
@@ -207,11 +262,23 @@ def read_manifest(run_folder: str | Path) -> dict[str, Any]:
     return content
 
 
+def last_word(content: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    """Return what a manifest says of the last execution of a task; None when it never ended.
+
+    A run that stopped before it had judged a task has kept what the run before it said.
+    """
+    entry = content.get("tasks", {}).get(key)
+    if entry is None or entry["status"] in ENDED:
+        return entry
+    before: dict[str, Any] | None = entry.get("before")
+    return before
+
+
 def failures(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the tasks of a manifest that are not done, in the order of the plan, each with its error in one line."""
     entries = []
     for key, task in content["tasks"].items():
-        if task["status"] not in (TaskStatus.DONE, TaskStatus.PENDING):
+        if task["status"] not in (TaskStatus.DONE, TaskStatus.PENDING, TaskStatus.RUNNING):
             why = str(CellError(**task["error"])) if task["error"] else task["status"]
             entries.append({"key": key, **task, "why": why})
     return entries
@@ -222,25 +289,12 @@ def status_counts(content: Mapping[str, Any]) -> dict[str, int]:
     return dict(Counter(task["status"] for task in content["tasks"].values()))
 
 
-def library_hash() -> str:
-    """Return one SHA-256 over the source files of the package, names included."""
-    digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")  # the same on every system
-    return digest.hexdigest()
+def _notebooks(tasks: Sequence[Task]) -> dict[str, dict[str, str]]:
+    return {name: notebook_facts(Path(path)) for name, path in {task.notebook: task.path for task in tasks}.items()}
 
 
-def _notebook_entry(path: Path) -> dict[str, str]:
-    """Return hash and title of a notebook; the title is its first heading, or its name when it has none."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    lines = [line for c in cells if c["cell_type"] == "markdown" for line in "".join(c["source"]).splitlines()]
-    heading = next((line.lstrip("#").strip() for line in lines if line.startswith("#")), "")
-    return {"sha256": sha256_of(path), "title": heading or path.stem}
-
-
-def _task_entry(task: Task) -> dict[str, Any]:
-    return {
+def _task_entry(task: Task, before: dict[str, Any] | None) -> dict[str, Any]:
+    entry = {
         "notebook": task.notebook,
         "segment": task.segment,
         "stage": task.stage,
@@ -251,6 +305,17 @@ def _task_entry(task: Task) -> dict[str, Any]:
         "parameters": dict(task.parameters),
         "outputs": {},
     }
+    return entry | ({"before": {k: v for k, v in before.items() if k not in _OF_PLAN}} if before else {})
+
+
+_OF_PLAN = ("notebook", "segment", "stage", "before")
+
+
+def _in_short(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of an earlier run in the folder."""
+    status = RunStatus.KILLED if content["status"] == RunStatus.RUNNING else content["status"]
+    facts = {name: content[name] for name in ("run_id", "started_at", "ended_at", "reason")}
+    return {**facts, "status": str(status), "tasks": status_counts(content)}
 
 
 def _stages(plan: Plan) -> list[dict[str, Any]]:
@@ -258,30 +323,15 @@ def _stages(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _plan_hash(plan: Plan) -> str:
-    said = plan.model_dump(mode="json", exclude={"notebooks_folder"})
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return digest_of(plan.model_dump(mode="json", exclude={"notebooks_folder"}))
 
 
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | dict(_installed(_MAIN_PACKAGES))
+def _not_run(why: str) -> dict[str, Any]:
+    return asdict(CellError("NotRun", why))
 
 
-def _installed(names: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for name in names:
-        try:
-            yield name, metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the checkout that the package runs from, if it runs from one."""
-    command = ["git", "-C", str(_PACKAGE.parent), "rev-parse", "HEAD"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+def _json(value: Any, *, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def _now() -> str:

@@ -19,7 +19,8 @@ from nbconvert.exporters import HTMLExporter
 from recoverykit.batch import _pack
 from recoverykit.batch._files import INDEX, NOTEBOOKS, PAGES, RESULTS, write_text
 from recoverykit.batch._tasks import TaskStatus
-from recoverykit.batch.manifest import RunStatus, read_manifest
+from recoverykit.batch.manifest import RunStatus
+from recoverykit.batch.state import run_state
 from recoverykit.errors import NotebookError, RecoverykitError
 
 _OUTSIDE = re.compile(
@@ -133,12 +134,14 @@ class Pack:
 
 
 def render_pack(run_folder: str | Path, *, templates: Path | None = None) -> Pack:
-    """Render all pages of a finished run and, when they stand, its index.
+    """Render all pages of a run that has ended and, when they stand, its index.
+
+    Of a run that was interrupted or killed, the pages that it did not come to say so.
 
     Parameters
     ----------
     run_folder : path
-        Folder of a run that has ended.
+        Folder of a run that has ended, in whatever way.
     templates : path, optional
         Folder of the templates; that of ``report`` by default.
 
@@ -150,12 +153,12 @@ def render_pack(run_folder: str | Path, *, templates: Path | None = None) -> Pac
     Raises
     ------
     RecoverykitError
-        When the run has not ended or was interrupted, or a page cannot be written; then there is no index.
+        When the run goes on, or a page cannot be written; then there is no index.
     """
     folder = Path(run_folder).resolve()
-    manifest = read_manifest(folder)
-    if manifest["status"] in (RunStatus.RUNNING, RunStatus.INTERRUPTED):
-        raise RecoverykitError(f"the run in {folder} is {manifest['status']}; run it to its end before rendering it")
+    manifest, owner = run_state(folder)
+    if manifest["status"] == RunStatus.RUNNING:
+        raise RecoverykitError(f"the run in {folder} goes on, by {owner}; wait for its end before rendering it")
     index = folder / INDEX
     index.unlink(missing_ok=True)  # a failure on the way must not leave an older index above newer pages
     pages = _pack.pages(manifest)

@@ -1,0 +1,91 @@
+"""What a run rests on, in versions and hashes: library, lock, packages, notebooks, plan."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from recoverykit.batch._files import sha256_of
+
+_PACKAGE = Path(__file__).parents[1]
+_LOCK = _PACKAGE.parent / "requirements.lock"
+_MAIN_PACKAGES = (
+    "duckdb",
+    "formulaic",
+    "ibis-framework",
+    "ipykernel",
+    "lifelines",
+    "matplotlib",
+    "nbclient",
+    "nbconvert",
+    "numpy",
+    "pandas",
+    "pandera",
+    "papermill",
+    "pyarrow",
+    "pydantic",
+    "scipy",
+    "seaborn",
+    "statsmodels",
+)
+
+
+@cache
+def library_hash() -> str:
+    """Return one SHA-256 over the source files of the package, names included."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")  # the same on every system
+    return digest.hexdigest()
+
+
+def code_facts() -> dict[str, Any]:
+    """Return version, commit and hash of the library."""
+    return {"version": metadata.version("recoverykit"), "git_commit": _git_commit(), "sha256": library_hash()}
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers and pages depend on."""
+    return {"python": platform.python_version()} | dict(_installed(_MAIN_PACKAGES))
+
+
+def lock_hash() -> str:
+    """Return the SHA-256 of the lock file of the checkout that the package runs from; empty without one."""
+    return sha256_of(_LOCK) if _LOCK.is_file() else ""
+
+
+def digest_of(content: Any) -> str:
+    """Return the SHA-256 of plain content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def notebook_facts(path: Path) -> dict[str, str]:
+    """Return hash and title of a notebook; the title is its first heading, or its name when it has none."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    lines = [line for c in cells if c["cell_type"] == "markdown" for line in "".join(c["source"]).splitlines()]
+    heading = next((line.lstrip("#").strip() for line in lines if line.startswith("#")), "")
+    return {"sha256": sha256_of(path), "title": heading or path.stem}
+
+
+def _installed(names: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for name in names:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the checkout that the package runs from, if it runs from one."""
+    command = ["git", "-C", str(_PACKAGE.parent), "rev-parse", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
