@@ -1,11 +1,13 @@
 """The command line: reads arguments, calls the parts, prints plain words, returns an exit code.
 
-Exit codes: 0 all went well, 1 some notebooks failed, 2 the plan or the data were refused, 130 interrupted.
+Exit codes: 0 all went well, 1 some notebooks failed or the run was cut off, 2 the plan, the data or the run folder were
+refused, 130 interrupted.
 """
 
 import argparse
 import contextlib
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +18,13 @@ from typing import Any
 
 import lazy_loader
 
-from recoverykit.batch import manifest as manifests
+from recoverykit._cli_show import show_state, show_summary, show_tasks
 from recoverykit.batch import plan as plans
+from recoverykit.batch import state as states
 from recoverykit.batch._files import RESULTS, write_text
 from recoverykit.batch._needs import leave_out
+from recoverykit.batch._provenance import digest_of, library_hash, lock_hash, package_versions
+from recoverykit.batch.manifest import RunStatus
 from recoverykit.errors import InsufficientDataError, RecoverykitError
 
 # Loaded at first use: `--version`, `status` and every worker process start without pandas and its relatives.
@@ -31,14 +36,15 @@ _load, _, _ = lazy_loader.attach(
         "portfolio.workout": ["prepare_book"],
         "data.mapping": ["spec_json_schema"],
         "data.synthetic": ["write_sample"],
-        "batch.pipeline": ["injected_parameters", "run_pack"],
+        "batch.pipeline": ["injected_parameters", "preview", "run_pack"],
         "batch.render": ["render_pack"],
         "batch.results": ["read_records"],
     },
 )
 
 ALL_WELL, SOME_FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
-_SHOWN_FAILURES = 20
+#: Where a spec says one of these, its data cannot be told from its files alone.
+_NOT_IN_FILES = re.compile(r"^connections:|\$\{|hash_key_env", re.MULTILINE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,13 +114,17 @@ def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path
     part = any(selection.values())
     folder = Path(arguments.out or Path("runs") / f"{plan.name}-{date}{'-part' if part else ''}")
     injected = _load("injected_parameters")(folder, date)
-    tasks = plans.expand_plan(plan, opened.segments(plan.segment_by), injected)
+    overrides = plans.read_overrides(arguments.parameter)
+    tasks = plans.expand_plan(plan, opened.segments(plan.segment_by), injected, overrides=overrides)
     tasks, left_out = leave_out(plan, tasks, opened.operations)
     for stage in left_out:
         print(f"left out: {stage}")
     tasks = plans.select_tasks(tasks, **selection)
+    resumed = {"book_key": _book_key(opened, arguments.data, tasks), "again": plans.stages_from(plan, arguments.stage)}
     if arguments.dry_run:
-        return _show_tasks(tasks), folder
+        reasons = {} if arguments.fresh else _load("preview")(tasks, folder, **resumed)
+        show_tasks(tasks, reasons)
+        return ALL_WELL, folder
     with _ended_politely():
         outcome = _load("run_pack")(
             plan,
@@ -129,14 +139,20 @@ def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path
             },
             write_book=lambda target: _prepare(opened, arguments.data, target, tasks),
             selection=selection,
+            fresh=arguments.fresh,
             n_workers=arguments.workers,
             timeout_seconds=arguments.timeout,
+            memory_mb=arguments.memory,
+            retries=arguments.retries,
+            fail_fast=arguments.fail_fast,
+            scheduler=arguments.scheduler,
             progress=not arguments.quiet,
+            **resumed,
         )
-    _show_status(outcome.manifest)
+    show_summary(outcome.manifest, outcome.executed)
     if outcome.index is not None:
         print(outcome.index)
-    return ALL_WELL if outcome.status == manifests.RunStatus.COMPLETE else SOME_FAILED, folder
+    return ALL_WELL if outcome.status == RunStatus.COMPLETE else SOME_FAILED, folder
 
 
 @contextlib.contextmanager
@@ -163,6 +179,22 @@ def _prepare(opened: Any, data: str, target: Path, tasks: Sequence[plans.Task]) 
             _load("prepare_book")(frozen, _load("frozen_folder")(target, date), discounts=_discounts(tasks))
 
 
+def _book_key(opened: Any, data: str, tasks: Sequence[plans.Task]) -> str:
+    """Return the hash of all that the prepared book is made from; empty when files do not tell it, as for a database.
+
+    Without it the book is prepared again; what was executed on an equal one holds all the same.
+    """
+    try:
+        spec = Path(data).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    if _NOT_IN_FILES.search(spec):
+        return ""
+    asked = sorted({str(task.parameters["as_of"]) for task in tasks if "as_of" in task.parameters})
+    read = [spec, opened.data_hashes, f"{opened.reporting_date:%Y-%m-%d}", list(opened.segment_by)]
+    return digest_of([*read, _discounts(tasks), asked, library_hash(), lock_hash(), package_versions()])
+
+
 def _discounts(tasks: Sequence[plans.Task]) -> list[str]:
     """Return the discount rules that the notebooks will ask for, so that each is worked out once."""
     return sorted({str(task.parameters["discount"]) for task in tasks if "discount" in task.parameters})
@@ -171,14 +203,14 @@ def _discounts(tasks: Sequence[plans.Task]) -> list[str]:
 def _render(arguments: argparse.Namespace) -> int:
     pack = _load("render_pack")(arguments.run)
     print(pack.index)
-    complete = manifests.read_manifest(arguments.run)["status"] == manifests.RunStatus.COMPLETE
+    complete = states.run_state(arguments.run)[0]["status"] == RunStatus.COMPLETE
     return ALL_WELL if complete and not pack.not_rendered else SOME_FAILED
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    content = manifests.read_manifest(arguments.run)
-    _show_status(content)
-    well = content["status"] in (manifests.RunStatus.COMPLETE, manifests.RunStatus.RUNNING)
+    content, owner = states.run_state(arguments.run)
+    show_state(content, owner)
+    well = content["status"] in (RunStatus.COMPLETE, RunStatus.RUNNING)
     return ALL_WELL if well else SOME_FAILED
 
 
@@ -195,33 +227,12 @@ def schema_text(schema: dict[str, Any]) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-def _show_tasks(tasks: Sequence[plans.Task]) -> int:
-    for task in tasks:
-        print(task.key)
-        for name, value in task.parameters.items():
-            print(f"    {name} = {value!r}")
-    print(f"{len(tasks)} executions; nothing was run.")
-    return ALL_WELL
-
-
-def _show_status(content: dict[str, Any]) -> None:
-    counts = ", ".join(f"{n} {status}" for status, n in sorted(manifests.status_counts(content).items()))
-    print(f"Run {content['run_id']}: {content['status']} ({counts}).")
-    if content["reason"]:
-        print(f"Reason: {content['reason']}")
-    failed = manifests.failures(content)
-    for task in failed[:_SHOWN_FAILURES]:
-        where = f" | {task['segment']}" if task["segment"] else ""
-        print(f"  {task['status']}: {task['notebook']}{where}: {task['why']}")
-    if len(failed) > _SHOWN_FAILURES:
-        print(f"  and {len(failed) - _SHOWN_FAILURES} more")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="recoverykit",
         description="Recovery analytics for non-performing loans: from a bank's files to a pack of pages.",
-        epilog="Exit codes: 0 all went well, 1 some notebooks failed, 2 plan or data refused, 130 interrupted.",
+        epilog="Exit codes: 0 all went well, 1 some notebooks failed or the run was cut off, 2 plan, data or run "
+        "folder refused, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"recoverykit {metadata.version('recoverykit')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -268,6 +279,14 @@ def _add_execution(run: argparse.ArgumentParser) -> None:
     run.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="for one notebook (default 1800)")
     run.add_argument("--only", nargs="+", default=[], metavar="NOTEBOOK", help="only these notebooks")
     run.add_argument("--segment", nargs="+", default=[], metavar="NAME", help="only these segments")
+    run.add_argument("--from", dest="stage", default="", metavar="STAGE", help="run it and what rests on it again")
+    run.add_argument("--fresh", action="store_true", help="keep nothing of an earlier run in the folder")
+    parameter = "a parameter of any notebook, before what the plan says; may be repeated"
+    run.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help=parameter)
+    run.add_argument("--memory", type=float, metavar="MB", help="memory of one notebook (default: no limit)")
+    run.add_argument("--retries", type=int, default=1, metavar="N", help="after the death of a kernel (default 1)")
+    run.add_argument("--fail-fast", action="store_true", help="start nothing more after the first failure")
+    run.add_argument("--scheduler", default="", metavar="ADDRESS", help="run on a Dask cluster, as tcp://host:8786")
     run.add_argument("--dry-run", action="store_true", help="print every execution with its parameters, run nothing")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
 

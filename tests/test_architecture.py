@@ -19,6 +19,7 @@ ROWS = [
     {"portfolio", "operations"},
     {"report"},
     {"batch"},
+    {"_cli_show"},
     {"cli"},
     {"__main__"},
 ]

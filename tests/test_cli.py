@@ -31,6 +31,7 @@ class FakeBook:
 
     name, currency, data_hashes = "hand", "USD", {"flows.csv": "ab" * 32}
     reporting_date = pd.Timestamp("2026-09-30")
+    segment_by = ("product", "region")
     inventory = pd.DataFrame({"table": ["episodes"], "n_rows": [8]})
     episodes = pd.DataFrame({"episode_id": range(8)})
     exclusions = pd.DataFrame({"table": [], "reason": [], "n_rows": [], "amount": []})
