@@ -5,16 +5,21 @@ are small; each execution leaves a line in a file outside of the run folder, so 
 """
 
 import json
+import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+from distributed import LocalCluster
 
+from recoverykit.batch._executors import ProcessLanes, WorkerDied
 from recoverykit.batch._owner import owned, owner_of
 from recoverykit.batch.manifest import read_manifest
 from recoverykit.batch.pipeline import injected_parameters, preview, run_pack
@@ -431,6 +436,133 @@ class TestTwoRuns:
         assert first.wait(60) == 0
         assert place.executed() == ALL
         assert place.run().executed == {}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Return a Dask cluster of two workers with one thread each, on loopback."""
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
+    ) as cluster:
+        yield cluster
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+class TestDaskCluster:
+    def test_a_run_on_two_workers_leaves_what_a_run_on_this_machine_leaves(self, cluster, finished, place):
+        assert place.run(scheduler=cluster.scheduler_address).status == "complete"
+        assert place.executed() == ALL
+        results = sorted((place.run_folder / "results").rglob("*.*"))
+        assert len(results) == 9  # a record each, and one table
+        record = json.loads((place.run_folder / "results/05_sum/all/record.json").read_text())
+        assert record["n"] == 3 * 53
+        assert place.run().executed == {}  # on this machine: nothing is left to do
+
+    def test_the_tasks_of_a_killed_worker_are_run_again_by_another(self, cluster, place):
+        place.hold("02_cure-card")
+        process = place.process(scheduler=cluster.scheduler_address)
+        kernel = place.held("02_cure-card")
+        worker = psutil.Process(kernel).parent()
+        worker.kill()
+        wait_until(lambda: is_gone(kernel), 10)
+        place.let_go("02_cure-card")
+        assert process.wait(120) == 0, process.stderr.read()
+        assert read_manifest(place.run_folder)["status"] == "complete"
+        assert place.executed() == sorted([*ALL, "02_cure/card"])
+        assert place.run().executed == {}
+
+    def test_ctrl_c_ends_the_kernels_on_the_cluster_too_and_the_next_run_goes_on(self, cluster, place):
+        place.hold("02_cure-home")
+        process = place.process(scheduler=cluster.scheduler_address)
+        kernel = place.held("02_cure-home")
+        wait_until(lambda: place.statuses()["03_loss/home"] == "done", 60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        wait_until(lambda: is_gone(kernel), 15)
+        place.let_go("02_cure-home")
+        assert read_manifest(place.run_folder)["status"] == "interrupted"
+        place.executed()
+        assert place.run(scheduler=cluster.scheduler_address).status == "complete"
+        assert place.executed() == ["02_cure/home", "05_sum/all"]
+
+
+class TestScheduler:
+    def test_a_scheduler_that_does_not_answer_is_refused(self, place, monkeypatch):
+        monkeypatch.setattr("recoverykit.batch._executors._CONNECT_SECONDS", 1)
+        with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+            place.run(scheduler="tcp://127.0.0.1:9")
+        assert read_manifest(place.run_folder)["status"] == "failed"
+
+
+def _die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class TestProcessLanes:
+    def test_a_worker_that_is_killed_takes_only_its_own_task_with_it(self, tmp_path):
+        with ProcessLanes(2, str(tmp_path), tmp_path / "log") as lanes:
+            futures = [lanes.submit(time.sleep, 0.5), lanes.submit(_die), *(lanes.submit(pow, 2, n) for n in range(4))]
+            with pytest.raises(WorkerDied):
+                futures[1].result()
+            assert [future.result() for future in futures[2:]] == [1, 2, 4, 8]
+
+    def test_what_is_waiting_can_be_cancelled_and_an_error_comes_back(self, tmp_path):
+        with ProcessLanes(1, str(tmp_path), tmp_path / "log") as lanes:
+            running, waiting = lanes.submit(time.sleep, 1), lanes.submit(pow, 2, 2)
+            assert waiting.cancel()
+            with pytest.raises(ValueError, match="math domain error"):
+                lanes.submit(math.sqrt, -1).result()
+            assert running.result() is None
+            assert list(lanes.map(pow, [2, 3], [2, 2])) == [4, 9]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of four megabytes, where that is allowed."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small file system cannot be mounted here: this needs Linux and the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.slow
+class TestDisk:
+    def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(self, place, small_disk):
+        place.run_folder = small_disk / "run"
+        fill = "filler = pathlib.Path(results_folder).parents[1] / 'filler'\n"
+        fill += "if not filler.exists(): filler.write_bytes(b'x' * 5_000_000)"
+        place.notebook("02_cure", [WRITE], [fill])
+        outcome = place.run(n_workers=1)
+        assert outcome.status == "failed"
+        assert outcome.manifest["reason"] == "the disk was full; free space and run again"
+        tasks = read_manifest(place.run_folder)["tasks"]  # written from the space that was kept for it
+        assert tasks["02_cure/auto"]["status"] == "failed"
+        assert "No space left on device" in tasks["02_cure/auto"]["error"]["message"]
+        assert tasks["05_sum/all"]["error"]["message"] == "not started, since the disk was full"
+        done = [key for key, task in tasks.items() if task["status"] == "done"]
+        (small_disk / "filler").write_bytes(b"")
+        pack = render_pack(place.run_folder)
+        page = (place.run_folder / "pages/02_cure/auto.html").read_text()
+        assert "Not available: OSError: [Errno 28] No space left on device" in page
+        assert pack.index.exists()
+        place.executed()
+        assert place.run().status == "complete"
+        assert place.executed() == sorted(set(ALL) - set(done))
+
+    def test_a_folder_that_turns_read_only_refuses_the_next_run_and_keeps_the_last(self, place, small_disk):
+        place.run_folder = small_disk / "run"
+        place.run(n_workers=1)
+        manifest = (place.run_folder / "manifest.json").read_bytes()
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        place.rows.write_text("changed\n")
+        with pytest.raises(RecoverykitError, match="Read-only file system"):
+            place.run()
+        assert (place.run_folder / "manifest.json").read_bytes() == manifest
+        assert run_state(place.run_folder)[0]["status"] == "complete"
 
 
 class TestOwner:

@@ -158,7 +158,7 @@ def execute_task(task: Task, run_folder: str, limits: Limits, token: str = "") -
                 files += sorted(path for path in (folder / RESULTS / task.key).rglob("*") if path.is_file())
             outputs = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
         except (OSError, RecoverykitError) as exception:
-            status, error = TaskStatus.FAILED, CellError(type(exception).__name__, str(exception))
+            status, error = _not_kept(exception, status, error)
     seconds = round(time.monotonic() - begin, 3)
     hidden = error and replace(error, message=redact(error.message), traceback=redact(error.traceback))
     return TaskResult(task.key, status, started_at, seconds, hidden, outputs, peak_memory_bytes=watch.peak_memory_bytes)
@@ -214,6 +214,13 @@ def _private_channels(scratch: str) -> Config:
     # Without a name of its own jupyter_client puts "kernel-ipc" into the working folder, the same for every kernel.
     sockets = {"transport": "ipc", "ip": f"{scratch}/k"} if os.name == "posix" else {}
     return Config({"KernelManager": place | sockets})
+
+
+def _not_kept(exception: Exception, status: TaskStatus, error: CellError | None) -> tuple[TaskStatus, CellError]:
+    """Tell that what was executed could not be kept, without losing sight of the cell that failed before."""
+    if error is None:
+        return TaskStatus.FAILED, CellError(type(exception).__name__, str(exception))
+    return status, replace(error, message=f"{error.message}; and the notebook could not be kept: {exception}")
 
 
 def _failed_cell(notebook: Any) -> int | None:
