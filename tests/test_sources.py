@@ -4,6 +4,7 @@ import hashlib
 import hmac
 
 import duckdb
+import keyring
 import numpy as np
 import pandas as pd
 import pytest
@@ -440,7 +441,7 @@ class TestTypedSources:
         spec = spec_in(tmp_path, self.settings(lambda name: {"parquet": f"{name}.parquet"}))
         self.check(load_checked(spec).tables)
 
-    @pytest.mark.parametrize("through", ["file", "url_env", "query"])
+    @pytest.mark.parametrize("through", ["file", "url_env", "url_keyring", "query"])
     def test_a_database_is_read_through_ibis_in_the_order_of_the_keys(self, tmp_path, frames, monkeypatch, through):
         path = tmp_path / "bank.duckdb"
         with duckdb.connect(str(path)) as connection:
@@ -449,7 +450,11 @@ class TestTypedSources:
                 connection.register("frame", frame)
                 connection.execute(f"CREATE TABLE mart.{name} AS SELECT * FROM frame")
         monkeypatch.setenv("BANK_DB_URL", f"duckdb://{path}?read_only=1")
-        declared = {"url_env": "BANK_DB_URL"} if through == "url_env" else {"backend": "duckdb", "path": "bank.duckdb"}
+        monkeypatch.setattr(keyring, "get_password", lambda *entry: {("bank", "batch"): f"duckdb://{path}"}.get(entry))
+        declared = {
+            "url_env": {"url_env": "BANK_DB_URL"},
+            "url_keyring": {"url_keyring": {"service": "bank", "user": "batch"}},
+        }.get(through, {"backend": "duckdb", "path": "bank.duckdb"})
 
         def source(name):
             query = {"sql": f"SELECT * FROM mart.{name}"} if through == "query" else {"table": f"mart.{name}"}
@@ -459,7 +464,7 @@ class TestTypedSources:
         loaded = load_checked(spec_in(tmp_path, spec))
         self.check(loaded.tables)
         assert loaded.tables["episodes"]["facility_id"].tolist() == ["1", "2"]
-        assert ("bank.duckdb" in loaded.file_hashes) == (through != "url_env")
+        assert ("bank.duckdb" in loaded.file_hashes) == (not through.startswith("url"))
 
     def test_a_table_that_is_not_in_the_database_is_told(self, tmp_path):
         with duckdb.connect(str(tmp_path / "bank.duckdb")):
@@ -467,6 +472,13 @@ class TestTypedSources:
         spec = self.settings(lambda name: {"connection": "warehouse", "table": name})
         spec["connections"] = {"warehouse": {"backend": "duckdb", "path": "bank.duckdb"}}
         with pytest.raises(SpecError, match="connection warehouse: cannot read facilities"):
+            load_checked(spec_in(tmp_path, spec))
+
+    def test_a_keyring_without_the_entry_is_told_without_a_guess(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(keyring, "get_password", lambda *entry: None)
+        spec = self.settings(lambda name: {"connection": "mart", "table": name})
+        spec["connections"] = {"mart": {"url_keyring": {"service": "bank", "user": "batch"}}}
+        with pytest.raises(SpecError, match="connection mart: the keyring holds nothing for 'batch' of 'bank'"):
             load_checked(spec_in(tmp_path, spec))
 
     def test_a_url_with_its_password_never_reaches_a_message(self, tmp_path, monkeypatch):

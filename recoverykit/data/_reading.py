@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import ibis
 import pyarrow as arrow
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
+from recoverykit.data._connecting import connect
 from recoverykit.data._spec_models import (
     ConnectionQuery,
     ConnectionTable,
@@ -29,7 +29,6 @@ from recoverykit.data._spec_models import (
     FilesQuery,
     ParquetFiles,
     TableSpec,
-    UrlFromEnvironment,
 )
 from recoverykit.data.mapping import DataSpec
 from recoverykit.data.refusals import sql_names
@@ -72,7 +71,7 @@ class Reader:
             When it cannot be opened; the message holds no URL.
         """
         if name not in self.connections:
-            self.connections[name] = _connect(name, self.spec)
+            self.connections[name] = connect(name, self.spec)
         return self.connections[name]
 
     def names(self, table: TableSpec) -> list[str]:
@@ -319,26 +318,6 @@ def _read_csv(path: Path, files: CsvFiles) -> arrow.Table:
         shown = ", ".join(str(number) for number in odd_rows[:5])
         raise UnreadableTable(f"{path.name} has {len(odd_rows)} lines without {len(names)} values, first line {shown}")
     return table.rename_columns(names)
-
-
-def _connect(name: str, spec: DataSpec) -> Any:
-    declared = spec.connections[name]
-    if isinstance(declared, DuckDbFile):
-        path = spec.folder / declared.path
-        if not path.is_file():
-            raise SpecError(f"connection {name}: there is no file {declared.path!r} in {spec.folder}")
-        return ibis.duckdb.connect(path, read_only=True)
-    if isinstance(declared, UrlFromEnvironment):
-        url = os.environ.get(declared.url_env, "")
-        if not url:
-            raise SpecError(f"connection {name}: the environment variable {declared.url_env} is not set; set it")
-    else:
-        url = declared.url
-    try:
-        return ibis.connect(url)
-    except Exception as error:
-        words = f"connection {name}: cannot connect ({type(error).__name__})"
-        raise SpecError(f"{words}; check the URL and that the Ibis backend is installed") from None
 
 
 __all__ = ["Reader", "UnreadableTable", "file_hashes", "hash_values", "header", "run_query"]

@@ -147,19 +147,41 @@ class UrlFromEnvironment(SpecPart):
     url_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name of the environment variable.")
 
 
+class KeyringEntry(SpecPart):
+    """Where a keyring keeps a secret."""
+
+    service: str = Field(min_length=1, description="Service under which it is kept.")
+    user: str = Field(min_length=1, description="User name under which it is kept.")
+
+
+class UrlFromKeyring(SpecPart):
+    """Any database that Ibis knows, by a URL that the keyring of the operating system holds."""
+
+    url_keyring: KeyringEntry = Field(description="The entry whose password is the URL (package keyring).")
+
+
 def connection_kind(value: Any) -> str | None:
     """Return which form of connection some keys make, or None when they make none."""
     keys = _keys(value)
-    known = (("url_env", "url_env"), ("url", "url"), ("backend", "duckdb"), ("path", "duckdb"))
+    known = (
+        ("url_env", "url_env"),
+        ("url_keyring", "url_keyring"),
+        ("url", "url"),
+        ("backend", "duckdb"),
+        ("path", "duckdb"),
+    )
     return next((kind for key, kind in known if key in keys), None)
 
 
 Connection = Annotated[
-    Annotated[DuckDbFile, Tag("duckdb")] | Annotated[Url, Tag("url")] | Annotated[UrlFromEnvironment, Tag("url_env")],
+    Annotated[DuckDbFile, Tag("duckdb")]
+    | Annotated[Url, Tag("url")]
+    | Annotated[UrlFromEnvironment, Tag("url_env")]
+    | Annotated[UrlFromKeyring, Tag("url_keyring")],
     Discriminator(
         connection_kind,
         custom_error_type="no_connection",
-        custom_error_message="give `backend: duckdb` with `path:`, or `url_env:`, or `url:`",
+        custom_error_message="give `backend: duckdb` with `path:`, or `url_env:`, `url_keyring:` or `url:`",
     ),
 ]
 

@@ -25,6 +25,7 @@ from recoverykit.data._spec_models import (
     TableSpecs,
     Url,
     UrlFromEnvironment,
+    UrlFromKeyring,
 )
 from recoverykit.data._spec_rules import spec_problems
 from recoverykit.data._spec_yaml import Place, Problem, StrictYaml, read_strict_yaml
@@ -161,10 +162,11 @@ _FORMS: dict[str, type[SpecPart]] = {
     "duckdb": DuckDbFile,
     "url": Url,
     "url_env": UrlFromEnvironment,
+    "url_keyring": UrlFromKeyring,
 }
 _FORM_KEYS = {
     "no_source": ("csv", "parquet", "connection", "table", "sql", "files"),
-    "no_connection": ("backend", "path", "url", "url_env"),
+    "no_connection": ("backend", "path", "url", "url_env", "url_keyring"),
     "no_file": ("csv", "parquet"),
 }
 
