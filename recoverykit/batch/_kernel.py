@@ -160,7 +160,8 @@ def execute_task(task: Task, run_folder: str, limits: Limits, token: str = "") -
         except (OSError, RecoverykitError) as exception:
             status, error = _not_kept(exception, status, error)
     seconds = round(time.monotonic() - begin, 3)
-    hidden = error and replace(error, message=redact(error.message), traceback=redact(error.traceback))
+    shown = {name: redact(getattr(error, name)) for name in ("message", "cell_source", "traceback")} if error else {}
+    hidden = error and replace(error, **shown)
     return TaskResult(task.key, status, started_at, seconds, hidden, outputs, peak_memory_bytes=watch.peak_memory_bytes)
 
 
