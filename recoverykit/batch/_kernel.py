@@ -160,8 +160,7 @@ def execute_task(task: Task, run_folder: str, limits: Limits, token: str = "") -
         except (OSError, RecoverykitError) as exception:
             status, error = _not_kept(exception, status, error)
     seconds = round(time.monotonic() - begin, 3)
-    shown = {name: redact(getattr(error, name)) for name in ("message", "cell_source", "traceback")} if error else {}
-    hidden = error and replace(error, **shown)
+    hidden = error and _without_secrets(error)
     return TaskResult(task.key, status, started_at, seconds, hidden, outputs, peak_memory_bytes=watch.peak_memory_bytes)
 
 
@@ -215,6 +214,15 @@ def _private_channels(scratch: str) -> Config:
     # Without a name of its own jupyter_client puts "kernel-ipc" into the working folder, the same for every kernel.
     sockets = {"transport": "ipc", "ip": f"{scratch}/k"} if os.name == "posix" else {}
     return Config({"KernelManager": place | sockets})
+
+
+def _without_secrets(error: CellError) -> CellError:
+    return replace(
+        error,
+        message=redact(error.message),
+        cell_source=redact(error.cell_source),
+        traceback=redact(error.traceback),
+    )
 
 
 def _not_kept(exception: Exception, status: TaskStatus, error: CellError | None) -> tuple[TaskStatus, CellError]:
