@@ -59,6 +59,7 @@ class TestBreaches:
         assert table["rule"].iloc[0] == "Calls beyond seven in seven days"
 
     def test_each_rule_is_told_with_its_contacts_and_small_numbers_are_not(self):
+        # hours: 4 of north and 9 of tiny are both withheld, so their sum tells neither
         told = plain(sentences.sentence_contact_breaches(by_unit(), title="the house's rules"))
         assert told == (
             "Held against the house's rules: calls beyond seven in seven days, 20 of 1,500 contacts (1.33 %) and "
@@ -69,6 +70,12 @@ class TestBreaches:
         told = plain(sentences.sentence_contact_breaches(few, title="the rules"))
         assert "fewer than 10 of 1,500 contacts and contacts outside the hours, none of 2,809 contacts" in told
         assert "no contact" in sentences.sentence_contact_breaches(by_unit().head(0), title="the rules")
+
+    def test_a_total_does_not_give_away_the_one_number_that_is_withheld(self):
+        one = by_unit(n_breaches=[20, 8, 0, 0, 0])
+        told = plain(sentences.sentence_contact_breaches(one, title="the rules"))
+        assert "calls beyond seven in seven days, more than 20 of 1,500 contacts and" in told
+        assert "28" not in told
 
     def test_the_figure_draws_shares_with_intervals_and_hides_what_is_small(self):
         figure = plots.plot_contact_breaches(by_unit())

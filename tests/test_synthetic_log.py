@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from recoverykit.data import synthetic
+from recoverykit.data._synthetic_early import describe_early, draw_early
 from recoverykit.data._synthetic_log import UnitLog
 from recoverykit.data.synthetic import simulate_portfolio
 
@@ -281,3 +282,23 @@ def test_inflow_falls_in_months_of_a_late_instalment(instalments, tables):
     worded = settled["month"] <= -9  # there a message came before the thirty days were over
     ratio = np.log(settled["inflow_amount"] / settled["due_amount"])[~worded].groupby(settled["late"]).mean()
     assert ratio[True] - ratio[False] == pytest.approx(np.log(0.55), abs=0.08)
+
+
+@pytest.mark.slow
+def test_over_many_logs_the_designs_of_the_early_desk_have_exactly_the_stated_effects(portfolio, tables):
+    """Forty logs around the same loans: the errors of plain estimates, in their own standard errors, are standard."""
+    known = {"tables": tables, "episodes": portfolio.episodes, "reporting_date": REPORTING_DATE}
+    scores = []
+    for seed in range(40):
+        early = draw_early(np.random.default_rng(seed), **known)
+        stated = describe_early(early)["pre_due_reminders"]
+        frame = early.instalments
+        month = (frame["due_date"].dt.year - 2026) * 12 + frame["due_date"].dt.month - 9
+        paid = (frame["paid_amount"] >= frame["due_amount"]) & (frame["paid_date"] <= frame["due_date"] + 30 * DAY)
+        late = (~paid)[month.isin(stated["months"])].groupby(frame["facility_id"]).mean()
+        arms = late.groupby(early.facilities.set_index("facility_id")["reminder"]).agg(["mean", "sem"])
+        difference = arms.loc["reminder_30_15_7", "mean"] - arms.loc["control", "mean"]
+        scores.append((difference - stated["effect_per_instalment"]) / np.hypot(*arms["sem"]))
+    # mean and spread of forty standard normal scores: standard errors 0.16 and about 0.11
+    assert abs(np.mean(scores)) < 4 * 0.16
+    assert 1 - 4 * 0.11 < np.std(scores) < 1 + 4 * 0.11

@@ -43,21 +43,24 @@ def sentence_contact_breaches(by_unit: pd.DataFrame, *, title: str) -> str:
     """
     if by_unit.empty:
         return f"The log holds no contact that {title} is about."
-    sums = by_unit.groupby("rule", sort=False)[["n_contacts", "n_breaches"]].sum()
-    counts = zip(sums.index, sums["n_breaches"].tolist(), sums["n_contacts"].tolist(), strict=True)
-    parts = [_rule_words(str(rule), n_breaches, n_contacts) for rule, n_breaches, n_contacts in counts]
+    parts = [_rule_words(str(rule), rows) for rule, rows in by_unit.groupby("rule", sort=False)]
     return (
         f"Held against {title}: {listed(parts)}. That is what the log shows; consent, and calls that the debtor made, "
         "are not in it."
     )
 
 
-def _rule_words(rule: str, n_breaches: int, n_contacts: int) -> str:
+def _rule_words(rule: str, rows: pd.DataFrame) -> str:
+    """Say how many contacts break a rule; a total that would give away a single withheld number is told as a bound."""
     words = label_of(rule)
     name = f"{words[:1].lower()}{words[1:]}"
+    n_breaches, contacts = int(rows["n_breaches"].sum()), f"{format_count(int(rows['n_contacts'].sum()))} contacts"
+    small = rows["n_breaches"].between(1, MINIMUM_CELL_COUNT - 1)
     if n_breaches == 0:
-        return f"{name}, none of {format_count(n_contacts)} contacts"
+        return f"{name}, none of {contacts}"
     if n_breaches < MINIMUM_CELL_COUNT:
-        return f"{name}, fewer than {MINIMUM_CELL_COUNT} of {format_count(n_contacts)} contacts"
-    share = format_share(n_breaches / n_contacts, digits=2)
-    return f"{name}, {format_count(n_breaches)} of {format_count(n_contacts)} contacts{WORD_SPACE}({share})"
+        return f"{name}, fewer than {MINIMUM_CELL_COUNT} of {contacts}"
+    if small.sum() == 1:
+        return f"{name}, more than {format_count(int(rows.loc[~small, 'n_breaches'].sum()))} of {contacts}"
+    share = format_share(n_breaches / int(rows["n_contacts"].sum()), digits=2)
+    return f"{name}, {format_count(n_breaches)} of {contacts}{WORD_SPACE}({share})"
