@@ -1,5 +1,7 @@
 """The tables of the recovery unit: every rule broken once, strict times, refused columns, the clock set back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from recoverykit.data.sources import load_checked
 from recoverykit.errors import ContractError, RefusedColumnError
 from recoverykit.portfolio.book import read_book
 from recoverykit.portfolio.opening import open_book
+from recoverykit.portfolio.workout import prepare_book
 
 REPORTING_DATE = pd.Timestamp("2024-06-30")
 LOANS = {
@@ -312,7 +315,7 @@ class TestTheClockSetBack:
         assert told["turnover", f"month_end after the reporting date {date}"] == (2, 0.0)
         assert told["instalments", f"paid_date after the reporting date {date}, taken as not paid yet"] == (1, 50.0)
         assert told["instalments", "facility originated after the reporting date"] == (1, 40.0)
-        assert told["court", f"settlement_date after the reporting date {date}, emptied"] == (1, 200.0)
+        assert told["court", f"settlement_date after the reporting date {date}, emptied"] == (1, 0.0)
 
     def test_a_table_of_which_nothing_is_left_is_left_out_and_the_rest_keeps_the_contract(self, frozen):
         tables, _ = frozen
@@ -340,6 +343,13 @@ class TestTheBook:
         assert list(read.operations) == list(book.operations)
         for name, frame in book.operations.items():
             pd.testing.assert_frame_equal(read.operations[name], frame)
+
+    def test_a_book_prepared_again_without_a_table_keeps_nothing_of_it(self, tmp_path):
+        book = open_book(spec_in(tmp_path))
+        prepare_book(book, tmp_path / "prepared")
+        prepare_book(replace(book, operations={"court": book.operations["court"]}), tmp_path / "prepared")
+        assert list(read_book(tmp_path / "prepared").operations) == ["court"]
+        assert [path.name for path in (tmp_path / "prepared" / "operations").iterdir()] == ["court.parquet"]
 
     def test_a_segment_holds_the_work_on_its_own_facilities(self, tmp_path):
         book = open_book(spec_in(tmp_path)).restricted("loan | east")

@@ -74,8 +74,8 @@ def freeze(
     tables : dict of str to DataFrame
         New frames with a plain range index where rows were cut.
     exclusions : DataFrame
-        Columns table, reason, n_rows, amount (currency; EAD of episodes, amount of cash flows, value of collateral, 0
-        elsewhere).
+        Columns table, reason, n_rows, amount (currency; EAD of episodes, amount of cash flows, value of collateral,
+        what was due, promised or claimed in rows of the recovery unit; 0 elsewhere).
 
     Examples
     --------
@@ -128,7 +128,9 @@ def _empty_what_came_later(
         later = frame[column].ge(reporting_date + ONE_DAY)
         if later.any():
             reason = f"{column} after the reporting date {reporting_date:%Y-%m-%d}, {taken}"
-            rows.append((table, reason, *_size(table, frame[later])))
+            # a court case may lose several dates: its claim would count as often
+            n_rows, amount = _size(table, frame[later])
+            rows.append((table, reason, n_rows, 0.0 if table == "court" else amount))
             other = {name: frame[name].mask(later, value) for name, value in values.items() if name in frame}
             frozen[table] = frame.assign(**{column: frame[column].mask(later)}, **other)
     return rows

@@ -17,7 +17,7 @@ import pandas as pd
 from recoverykit import episodes as history
 from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.errors import SpecError
-from recoverykit.portfolio.book import FACTS, Book, rows_of, with_plain_dates
+from recoverykit.portfolio.book import FACTS, OPERATIONS, Book, rows_of, with_plain_dates
 from recoverykit.vocabulary import WHOLE_BOOK
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ def prepare_book(book: Book, folder: str | Path, *, discounts: Sequence[str] = (
     policies = (PROVISION_POLICY, *map(discount_policy, discounts))
     # A folder is a prepared book from the moment its facts are there: they go first and come last.
     (Path(folder) / FACTS).unlink(missing_ok=True)
-    shutil.rmtree(_workouts_folder(Path(folder)), ignore_errors=True)
+    for made_before in (_workouts_folder(Path(folder)), Path(folder) / OPERATIONS):
+        shutil.rmtree(made_before, ignore_errors=True)
     for policy in policies:
         target = _prepared_folder(Path(folder), policy)
         target.mkdir(parents=True, exist_ok=True)
