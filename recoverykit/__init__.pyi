@@ -170,6 +170,17 @@ from .operations.treatments import treated_against_untreated as treated_against_
 from .operations.weighting import WeightedEffect as WeightedEffect
 from .operations.weighting import aipw_effect as aipw_effect
 from .operations.weighting import ipw_effect as ipw_effect
+from .operations.predue import PreDueEffect as PreDueEffect
+from .operations.predue import PreDueSchedule as PreDueSchedule
+from .operations.predue import PreDueStep as PreDueStep
+from .operations.predue import PreDueWorklist as PreDueWorklist
+from .operations.predue import RollRates as RollRates
+from .operations.predue import pre_due_effect as pre_due_effect
+from .operations.predue import pre_due_sample_size as pre_due_sample_size
+from .operations.predue import pre_due_worklist as pre_due_worklist
+from .operations.predue import read_pre_due_schedule as read_pre_due_schedule
+from .operations.predue import roll_rates as roll_rates
+from .operations.predue import verify_cover as verify_cover
 from .portfolio.backtest import BackTest as BackTest
 from .portfolio.backtest import BackTestLimits as BackTestLimits
 from .portfolio.backtest import back_test as back_test
