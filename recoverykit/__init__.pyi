@@ -181,6 +181,12 @@ from .operations.predue import pre_due_worklist as pre_due_worklist
 from .operations.predue import read_pre_due_schedule as read_pre_due_schedule
 from .operations.predue import roll_rates as roll_rates
 from .operations.predue import verify_cover as verify_cover
+from .operations.warroom import EscalationRule as EscalationRule
+from .operations.warroom import EscalationRules as EscalationRules
+from .operations.warroom import EscalationWhen as EscalationWhen
+from .operations.warroom import WarRoom as WarRoom
+from .operations.warroom import read_escalation_rules as read_escalation_rules
+from .operations.warroom import war_room as war_room
 from .portfolio.backtest import BackTest as BackTest
 from .portfolio.backtest import BackTestLimits as BackTestLimits
 from .portfolio.backtest import back_test as back_test

@@ -10,7 +10,7 @@ import pandas as pd
 
 from recoverykit.operations._money import in_cents
 
-INSTALMENT_COLUMNS = ("facility_id", "due_date", "due_amount", "paid_amount")
+INSTALMENT_COLUMNS = ("facility_id", "due_date", "due_amount", "paid_amount", "paid_date?")
 
 
 def paid_in_full_on(instalments: pd.DataFrame) -> pd.Series:

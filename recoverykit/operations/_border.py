@@ -27,7 +27,7 @@ def check_frames(needed: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> No
     Parameters
     ----------
     needed : mapping of str to (DataFrame, sequence of str)
-        Name of the table -> the frame and the columns that it must have and fill.
+        Name of the table -> the frame and the columns that it must have; one whose name ends in ``?`` may hold gaps.
 
     Raises
     ------
@@ -36,10 +36,10 @@ def check_frames(needed: Mapping[str, tuple[pd.DataFrame, Sequence[str]]]) -> No
     """
     faults: list[Violation] = []
     for table, (frame, columns) in needed.items():
-        missing = [c for c in columns if c not in frame.columns]
+        missing = [c for c in (c.removesuffix("?") for c in columns) if c not in frame.columns]
         there = ", ".join(map(str, frame.columns)) or "none"
         faults += [Violation(table, f"column {c!r} is missing; there are {there}") for c in missing]
-        for column in set(columns) - set(missing):
+        for column in [c for c in columns if not c.endswith("?") and c not in missing]:
             faults += _broken(table, f"{column} must not be empty", frame, frame[column].isna())
         key = [c for c in KEYS.get(table, ()) if c in frame.columns]
         if key and len(key) == len(KEYS[table]):

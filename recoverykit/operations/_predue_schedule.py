@@ -119,4 +119,4 @@ def read_pre_due_schedule(path: str | Path = "") -> PreDueSchedule:
     >>> read_pre_due_schedule().steps[0].channel.value
     'meeting'
     """
-    return read_rules(path or HOUSE_RULES / "pre_due.yml", PreDueSchedule)
+    return read_rules(path or HOUSE_RULES / "pre_due.yml", PreDueSchedule, unique="steps")

@@ -37,12 +37,13 @@ def read_rules(path: str | Path, form: type[Rules], *, unique: str = "") -> Rule
     problems = list(content.problems)
     if not isinstance(content.data, dict):
         raise SpecError(f"the rule file {path.name} holds no keys; begin with 'version: 1'")
-    problems += _repeated(content.data, unique)
+    repeated = _repeated(content.data, unique)
+    problems += repeated
     try:
         rules = form.model_validate(content.data)
     except ValidationError as error:
         found = [dict(item) for item in error.errors()]
-        problems += [_problem(item, form) for item in found if not _is_echo(item, found)]
+        problems += [_problem(item, form) for item in found if not _is_echo(item, found, repeated)]
     if problems:
         raise SpecError(_message(path, content, problems))
     return rules
@@ -62,11 +63,12 @@ def _repeated(data: Mapping[str, Any], unique: str) -> list[Problem]:
     return problems
 
 
-def _is_echo(item: dict[str, Any], found: list[dict[str, Any]]) -> bool:
-    """Tell whether a list is called too short only because none of its entries is in order."""
+def _is_echo(item: dict[str, Any], found: list[dict[str, Any]], repeated: list[Problem]) -> bool:
+    """Tell whether a list is called too short only for want of entries in order, or a repeated name was told before."""
     place = tuple(item["loc"])
     within = [other for other in found if len(other["loc"]) > len(place) and tuple(other["loc"][: len(place)]) == place]
-    return item["type"] == "too_short" and bool(within)
+    told = item["type"] == "value_error" and "stands twice" in str(item["msg"]) and bool(repeated)
+    return told or (item["type"] == "too_short" and bool(within))
 
 
 def _problem(item: dict[str, Any], form: type[BaseModel]) -> Problem:

@@ -1,0 +1,186 @@
+"""The cases of a morning, with what the rules ask of them, and the dates on which they came to meet it.
+
+A case is a facility with an instalment past due that has not been closed. Its spell of arrears begins when the oldest
+unpaid instalment fell due; calls and promises of earlier spells do not count in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from recoverykit.operations._arrears import arrears
+from recoverykit.operations._money import in_cents
+from recoverykit.operations._warroom_rules import EscalationRule, EscalationRules
+from recoverykit.vocabulary import CONVERSATION_RESULTS, WHOLE_BOOK, ActionKind, ActionResult, segment_name
+
+ONE_DAY = pd.Timedelta(days=1)
+#: After these results the step of a rule has not been carried out.
+NOT_CARRIED_OUT = (ActionResult.INVALID_NUMBER, ActionResult.UNDELIVERED)
+DUE, OVERDUE, COMING, DONE = "due", "overdue", "coming", "done"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Morning:
+    """What was known on the morning after a day: the cases, the actions and promises of their spells."""
+
+    as_of: pd.Timestamp
+    cases: pd.DataFrame
+    actions: pd.DataFrame
+    promises: pd.DataFrame
+
+
+def morning(
+    instalments: pd.DataFrame,
+    actions: pd.DataFrame,
+    promises: pd.DataFrame,
+    facilities: pd.DataFrame,
+    *,
+    as_of: pd.Timestamp,
+    segment_by: Sequence[str],
+    grace_days: int,
+    closures: pd.DataFrame | None,
+    balances: pd.DataFrame | None,
+) -> Morning:
+    """Return the state of the day: nothing dated after it is read."""
+    cases = arrears(instalments, as_of)
+    if closures is not None:
+        gone = set(closures.loc[closures["closed_date"] <= as_of, "facility_id"])
+        cases = cases[~cases["facility_id"].isin(gone)].reset_index(drop=True)
+    balance = cases["scheduled_amount"]
+    if balances is not None:
+        balance = cases["facility_id"].map(balances.set_index("facility_id")["balance_amount"]).fillna(balance)
+    about = facilities.set_index("facility_id").reindex(cases["facility_id"])
+    cases = cases.drop(columns="scheduled_amount").assign(
+        balance_amount=balance,
+        segment=_segments(about, segment_by),
+        is_secured=(about["collateral_kind"].fillna("none") != "none").to_numpy(),
+    )
+    begun = cases.set_index("facility_id")["oldest_due_date"]
+    log = actions.loc[actions["action_time"] < as_of + ONE_DAY].merge(begun, on="facility_id")
+    log = log[log["action_time"] >= log["oldest_due_date"]].sort_values("action_time", kind="stable")
+    given = promises.loc[promises["promise_date"] <= as_of].merge(begun, on="facility_id")
+    given = given[given["promise_date"] >= given["oldest_due_date"]]
+    kept = in_cents(given["paid_amount"].where(given["paid_date"] <= as_of, 0.0)) >= in_cents(given["promised_amount"])
+    broken_date = given["due_date"] + pd.Timedelta(days=grace_days + 1)
+    given = given.assign(is_kept=kept, broken_date=broken_date.where(~kept & (broken_date <= as_of)))
+    return Morning(as_of, _with_facts(cases, log, given), log, given)
+
+
+def _segments(about: pd.DataFrame, segment_by: Sequence[str]) -> np.ndarray:
+    if not segment_by:
+        return np.full(len(about), WHOLE_BOOK, dtype=object)
+    columns = [about[c].fillna("unknown").astype(str) for c in segment_by]
+    return np.array([segment_name(values) for values in zip(*columns, strict=True)], dtype=object)
+
+
+def _with_facts(cases: pd.DataFrame, log: pd.DataFrame, promises: pd.DataFrame) -> pd.DataFrame:
+    """Add last_contact_time, last_conversation_time, n_missed_calls and n_broken_promises."""
+    facility = cases["facility_id"]
+    talks = log[log["result"].isin(CONVERSATION_RESULTS)]
+    last_talk = talks.groupby("facility_id")["action_time"].max()
+    missed = missed_calls(log, last_talk)
+    broken = promises[promises["broken_date"].notna()]
+    return cases.assign(
+        last_contact_time=facility.map(log.groupby("facility_id")["action_time"].max()).astype("datetime64[ns]"),
+        last_conversation_time=facility.map(last_talk).astype("datetime64[ns]"),
+        n_missed_calls=facility.map(missed.groupby("facility_id").size()).fillna(0).astype(np.int64),
+        n_broken_promises=facility.map(broken.groupby("facility_id").size()).fillna(0).astype(np.int64),
+    )
+
+
+def missed_calls(log: pd.DataFrame, last_talk: pd.Series) -> pd.DataFrame:
+    """Return the calls without an answer since the last conversation, in order of time."""
+    calls = log[(log["kind"] == ActionKind.CALL) & (log["result"] == ActionResult.NO_ANSWER)]
+    since = calls["facility_id"].map(last_talk)
+    return calls[since.isna() | (calls["action_time"] > since)]
+
+
+def triggers(now: Morning, rules: EscalationRules) -> pd.DataFrame:
+    """Return the rules that the cases meet.
+
+    Returns
+    -------
+    DataFrame
+        One row per case and rule, in the order of the rules and by deadline: facility_id, rule, action, trigger_time,
+        deadline, status (``due``, ``overdue``, ``coming``, ``done``).
+    """
+    parts = [_triggered(now, rule, rules) for rule in rules.rules]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _triggered(now: Morning, rule: EscalationRule, rules: EscalationRules) -> pd.DataFrame:
+    since = _met_since(now, rule)
+    met = since.notna()
+    frame = pd.DataFrame({"facility_id": now.cases.loc[met, "facility_id"], "trigger_time": since[met]})
+    frame = frame.assign(rule=rule.name, action=rule.then.value).reset_index(drop=True)
+    last = frame["trigger_time"].dt.normalize() + pd.Timedelta(days=rule.within_days)
+    frame["deadline"] = rules.calendar.on_or_after(last)
+    done = frame["facility_id"].map(_last_done(now, rule))
+    # A rule on missed calls that asks for another call is not met by the very call that was missed.
+    itself = rule.then == ActionKind.CALL and rule.when.missed_calls_at_least is not None
+    is_done = (done > frame["trigger_time"]) if itself else (done >= frame["trigger_time"])
+    is_late, is_today = frame["deadline"] < now.as_of, frame["deadline"] == now.as_of
+    frame["status"] = np.select([is_done, is_late, is_today], [DONE, OVERDUE, DUE], COMING)
+    columns = ["facility_id", "rule", "action", "trigger_time", "deadline", "status"]
+    return frame[columns].sort_values(["deadline", "facility_id"], ignore_index=True)
+
+
+def _last_done(now: Morning, rule: EscalationRule) -> pd.Series:
+    log = now.actions
+    done = log[(log["kind"] == rule.then) & ~log["result"].isin(NOT_CARRIED_OUT)]
+    return done.groupby("facility_id")["action_time"].max().astype("datetime64[ns]")
+
+
+def _met_since(now: Morning, rule: EscalationRule) -> pd.Series:
+    """Return when a case came to meet all conditions of a rule; NaT where it does not meet them."""
+    cases, when = now.cases, rule.when
+    begun = cases["oldest_due_date"]
+    times = [begun]
+    if when.days_past_due_at_least:
+        times.append(begun + pd.Timedelta(days=when.days_past_due_at_least))
+    if when.missed_calls_at_least:
+        times.append(_nth_missed(now, when.missed_calls_at_least))
+    if when.broken_promises_at_least:
+        times.append(_last_broken(now, when.broken_promises_at_least))
+    for days, last in (
+        (when.days_without_contact_at_least, cases["last_contact_time"]),
+        (when.days_without_conversation_at_least, cases["last_conversation_time"]),
+    ):
+        if days:
+            times.append(last.fillna(begun).dt.normalize() + pd.Timedelta(days=days))
+    since = pd.concat(times, axis=1).max(axis=1, skipna=False).astype("datetime64[ns]")
+    return since.where((since < now.as_of + ONE_DAY) & _holds_now(cases, rule))
+
+
+def _holds_now(cases: pd.DataFrame, rule: EscalationRule) -> pd.Series:
+    """Tell where the conditions without a date of their own hold."""
+    when = rule.when
+    holds = pd.Series(True, index=cases.index)
+    if when.days_past_due_at_most:
+        holds &= cases["days_past_due"] <= when.days_past_due_at_most
+    for column, least in (
+        ("overdue_amount", when.overdue_amount_at_least),
+        ("balance_amount", when.balance_amount_at_least),
+    ):
+        if least:
+            holds &= cases[column] >= least
+    if when.is_secured is not None:
+        holds &= cases["is_secured"] == when.is_secured
+    return holds
+
+
+def _nth_missed(now: Morning, n: int) -> pd.Series:
+    facility = now.cases["facility_id"]
+    last_talk = now.cases.set_index("facility_id")["last_conversation_time"].dropna()
+    calls = missed_calls(now.actions, last_talk)
+    nth = calls[calls.groupby("facility_id").cumcount() == n - 1]
+    return facility.map(nth.set_index("facility_id")["action_time"]).astype("datetime64[ns]")
+
+
+def _last_broken(now: Morning, n: int) -> pd.Series:
+    """Return the day on which the latest promise turned out broken, where there are ``n`` or more."""
+    broken = now.promises[now.promises["broken_date"].notna()]
+    found = broken.groupby("facility_id")["broken_date"].agg(["size", "max"])
+    return now.cases["facility_id"].map(found.loc[found["size"] >= n, "max"]).astype("datetime64[ns]")
