@@ -181,6 +181,16 @@ from .operations.predue import pre_due_worklist as pre_due_worklist
 from .operations.predue import read_pre_due_schedule as read_pre_due_schedule
 from .operations.predue import roll_rates as roll_rates
 from .operations.predue import verify_cover as verify_cover
+from .operations.triage import LightsBackTest as LightsBackTest
+from .operations.triage import OverrideReview as OverrideReview
+from .operations.triage import Treatment as Treatment
+from .operations.triage import TreatmentMenu as TreatmentMenu
+from .operations.triage import Triage as Triage
+from .operations.triage import back_test_lights as back_test_lights
+from .operations.triage import light_by_price as light_by_price
+from .operations.triage import read_treatments as read_treatments
+from .operations.triage import review_overrides as review_overrides
+from .operations.triage import triage as triage
 from .operations.warroom import EscalationRule as EscalationRule
 from .operations.warroom import EscalationRules as EscalationRules
 from .operations.warroom import EscalationWhen as EscalationWhen

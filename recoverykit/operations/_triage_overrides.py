@@ -1,0 +1,188 @@
+"""When people change a light: how often, why, and whether they knew better than the model.
+
+An override towards green says that the case is likelier to cure than the model has it, one towards red that it is less
+likely. It is right when the case cures, or when it does not. By luck alone so many would be right as the model's own
+probabilities say; overrides beat the model when more are than that explains.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from recoverykit.errors import ContractError, Violation
+from recoverykit.operations._border import check_frames, day_of
+from recoverykit.operations._triage_backtest import check_lights, followed
+from recoverykit.operations._triage_treatments import LIGHTS
+
+#: An agent stands as a code with a digit in it, a reason as a word of the house's list: neither can hold a name.
+AGENT = r"(?=.*\d)[A-Za-z0-9_-]{4,64}"
+REASON = r"[a-z][a-z0-9_]{1,63}"
+COLUMNS = ("facility_id", "override_time", "agent_hash", "from_light", "to_light", "reason")
+MILDER, STRICTER, ALL = "towards green", "towards red", "all"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OverrideReview:
+    """Overrides of lights and what came of them.
+
+    Attributes
+    ----------
+    n_lights, n_overrides, n_without_light : int
+        Lights given, cases whose light was changed, and overrides of cases without a light, which are left out.
+    by_change : DataFrame
+        from_light, to_light, n_overrides.
+    by_reason : DataFrame
+        reason, n_overrides, most frequent first.
+    judged : DataFrame
+        direction (``towards green``, ``towards red``, ``all``), n_overrides (whose horizon is over), n_right,
+        expected_right (by the model's probabilities), p_better, p_worse (exact, one-sided), verdict.
+    """
+
+    n_lights: int
+    n_overrides: int
+    n_without_light: int
+    by_change: pd.DataFrame
+    by_reason: pd.DataFrame
+    judged: pd.DataFrame
+
+    @property
+    def override_rate(self) -> float:
+        """Share of the lights that were changed; NaN without lights."""
+        return self.n_overrides / self.n_lights if self.n_lights else float("nan")
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return what is kept."""
+        return {
+            "overrides_by_change": self.by_change,
+            "overrides_by_reason": self.by_reason,
+            "overrides_judged": self.judged,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """Return the facts as plain values."""
+        return {
+            "n_lights": self.n_lights,
+            "n_overrides": self.n_overrides,
+            "override_rate": self.override_rate,
+            "judged": self.judged.to_dict("records"),
+        }
+
+
+def review_overrides(
+    lights: pd.DataFrame,
+    overrides: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    *,
+    reporting_date: str | pd.Timestamp,
+    horizon_months: int,
+    alpha: float = 0.05,
+) -> OverrideReview:
+    """Count the overrides of frozen lights and ask whether they beat the model.
+
+    Parameters
+    ----------
+    lights, outcomes, reporting_date, horizon_months
+        As in ``back_test_lights``.
+    overrides : DataFrame
+        The log: facility_id, override_time, agent_hash (a code, never a name), from_light, to_light, reason (a word of
+        the house's list, such as ``employer_confirmed``). The last override of a light counts.
+    alpha : float
+        Two one-sided tests at this level decide the verdict, in (0, 1).
+
+    Returns
+    -------
+    OverrideReview
+        Towards red more is done about a case, which may cure it: there overrides look worse than they are. Without a
+        random holdout the comparison is a hint, not an effect.
+
+    Raises
+    ------
+    ContractError
+        When a column is missing, an agent is no code, a reason no word, a light none, or from and to are the same.
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; it must lie in (0, 1)")
+    check_lights(lights)
+    _check_log(overrides)
+    last = _last_of_each_light(lights, overrides)
+    matched = last[last["as_of"].notna()]
+    judged, _ = followed(matched, outcomes, day_of(reporting_date, "reporting_date"), horizon_months, None)
+    change = matched.groupby(["from_light", "to_light"]).size().rename("n_overrides").reset_index()
+    reasons = matched["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    return OverrideReview(
+        n_lights=len(lights),
+        n_overrides=len(matched),
+        n_without_light=len(last) - len(matched),
+        by_change=change,
+        by_reason=pd.DataFrame({"reason": reasons.index.to_numpy(object), "n_overrides": reasons.to_numpy(np.int64)}),
+        judged=pd.DataFrame([_judge(judged, direction, alpha) for direction in (MILDER, STRICTER, ALL)]),
+    )
+
+
+def right_by_chance(probs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the distribution of the number of successes of independent trials with these probabilities.
+
+    Examples
+    --------
+    >>> right_by_chance(np.array([0.5, 0.5])).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    pmf = np.ones(1)
+    for p in probs:
+        pmf = np.convolve(pmf, [1 - p, p])
+    return pmf
+
+
+def _judge(frame: pd.DataFrame, direction: str, alpha: float) -> dict[str, Any]:
+    place = {light: order for order, light in enumerate(LIGHTS)}
+    milder = (frame["to_light"].map(place) < frame["from_light"].map(place)).to_numpy(bool)
+    picked = {MILDER: milder, STRICTER: ~milder, ALL: np.ones(len(frame), dtype=bool)}[direction]
+    p = frame["prob_self_cure"].to_numpy(float)
+    cured = frame["is_cured"].to_numpy(bool)
+    expected = np.where(milder, p, 1 - p)[picked]
+    n_right = int(np.where(milder, cured, ~cured)[picked].sum())
+    pmf = right_by_chance(expected)
+    better, worse = float(pmf[n_right:].sum()), float(pmf[: n_right + 1].sum())
+    verdict = "no difference shown"
+    if better < alpha:
+        verdict = "beat the model"
+    elif worse < alpha:
+        verdict = "worse than the model"
+    return {
+        "direction": direction,
+        "n_overrides": int(picked.sum()),
+        "n_right": n_right,
+        "expected_right": float(expected.sum()),
+        "p_better": better,
+        "p_worse": worse,
+        "verdict": verdict,
+    }
+
+
+def _last_of_each_light(lights: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
+    """Return the last override of each light, with the light that it changed; as_of is missing where there is none."""
+    log = overrides.sort_values("override_time", kind="stable")
+    given = lights[["facility_id", "as_of", "prob_self_cure", "light"]].sort_values("as_of")
+    units = {"override_time": "datetime64[ns]"}, {"as_of": "datetime64[ns]"}
+    found = pd.merge_asof(
+        log.astype(units[0]), given.astype(units[1]), left_on="override_time", right_on="as_of", by="facility_id"
+    )
+    return found.drop_duplicates(["facility_id", "as_of"], keep="last", ignore_index=True)
+
+
+def _check_log(overrides: pd.DataFrame) -> None:
+    check_frames({"overrides": (overrides, COLUMNS)})
+    text = {name: overrides[name].astype(str) for name in ("agent_hash", "reason")}
+    rules = {
+        "agent_hash must be a code with a digit, never a name": ~text["agent_hash"].str.fullmatch(AGENT),
+        "reason must be a word of the house's list, such as employer_confirmed": ~text["reason"].str.fullmatch(REASON),
+        f"from_light must be one of {', '.join(LIGHTS)}": ~overrides["from_light"].isin(LIGHTS),
+        f"to_light must be one of {', '.join(LIGHTS)}": ~overrides["to_light"].isin(LIGHTS),
+        "from_light and to_light must differ": overrides["from_light"] == overrides["to_light"],
+    }
+    faults = [Violation("overrides", rule, int(rows.sum())) for rule, rows in rules.items() if rows.any()]
+    if faults:
+        raise ContractError(faults)
