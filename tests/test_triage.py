@@ -167,7 +167,7 @@ class TestThresholds:
 
     @pytest.mark.parametrize("seed", range(8))
     def test_they_reach_the_optimum_within_two_percent_of_all_that_treatment_gains(self, seed):
-        # Effects are known. A day's thresholds serve that day; yesterday's serve today, when a tenth of the cases is new.
+        # Effects are known. A day's thresholds serve that day; yesterday's serve today, when a tenth of them is new.
         yesterday = simulated(seed, 1000)
         today = pd.concat([yesterday.iloc[100:], simulated(1000 + seed, 100)], ignore_index=True)
         today["facility_id"] = [f"F{i}" for i in range(len(today))]
@@ -398,11 +398,11 @@ class TestOverrides:
         wrong = outcomes([5 if u < 0.1 else None for u in rng.random(n)])
         assert review(lights, log, wrong).judged.iloc[0]["verdict"] == "worse than the model"
         beats = 0
-        for seed in range(100):
+        for seed in range(400):
             draws = np.random.default_rng(seed).random(n)
             guess = review(lights, log, outcomes([5 if u < 0.3 else None for u in draws]))
             beats += guess.judged.iloc[0]["verdict"] == "beat the model"
-        assert beats / 100 <= 0.1  # level 5 %, less for an exact test; two standard errors above are 9.4 %
+        assert beats / 400 <= 0.072  # level 5 %, and two standard errors above
 
     def test_a_name_in_the_log_is_refused_and_not_repeated(self):
         log = override_log(("F0", "2026-02-01", "red", "green", "Called Mr Smith"), agent="Jane Smith")
