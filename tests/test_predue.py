@@ -86,7 +86,9 @@ class TestWorklist:
     def test_of_the_steps_of_one_day_the_first_whose_condition_holds_is_taken(self):
         due = instalments(("A", "2026-10-31", 900.0), ("B", "2026-10-31", 100.0), ("C", "2026-10-31", 100.0))
         balances = pd.DataFrame({"facility_id": ["A", "B"], "balance_amount": [250_000.0, 249_999.99]})
-        found = rk.pre_due_worklist(due, actions(), as_of=self.DAY, balances=balances)
+        by_balance = {"large_by": "balance_amount", "large_from_amount": 250_000.0}
+        house = rk.read_pre_due_schedule().model_copy(update=by_balance)
+        found = rk.pre_due_worklist(due, actions(), as_of=self.DAY, balances=balances, schedule=house)
         assert found.rows.set_index("facility_id")["channel"].to_dict() == {"A": "meeting", "B": "sms", "C": "sms"}
 
     def test_a_condition_that_holds_for_nobody_leaves_no_step(self):
@@ -137,7 +139,12 @@ class TestWorklist:
 
     def test_large_loans_need_balances_or_another_rule(self):
         with pytest.raises(InsufficientDataError, match="give balances, or set large_by"):
-            rk.pre_due_worklist(instalments(("A", "2026-10-08", 100.0)), actions(), as_of=self.DAY)
+            rk.pre_due_worklist(
+                instalments(("A", "2026-10-08", 100.0)),
+                actions(),
+                as_of=self.DAY,
+                schedule=rk.read_pre_due_schedule().model_copy(update={"large_by": "balance_amount"}),
+            )
 
     @settings(max_examples=40, deadline=None)
     @given(st.integers(0, 10_000))
@@ -276,6 +283,15 @@ class TestEffect:
         counted = dict(zip(found.counted["what"], found.counted["n_instalments"], strict=True))
         assert counted["window not over at the reporting date"] == 1
         assert sum(counted.values()) == 5  # the one before the assignment belongs to no arm
+
+    def test_instalments_outside_the_window_of_the_experiment_are_left_out_of_every_arm_and_counted(self):
+        due, members = arms_of(20, 2, 20, 4)
+        later = due.assign(due_date=pd.Timestamp("2026-04-01"))
+        both = pd.concat([due, later], ignore_index=True)
+        found = effect(both, members, due_until="2026-03-31")
+        assert found.counted.set_index("what")["n_instalments"]["fell due after the experiment"] == 40
+        early = effect(both, members, lead_days=70)  # 1 January and 70 days: 12 March
+        assert early.counted.set_index("what")["n_instalments"]["fell due before the protocol could act"] == 40
 
     def test_the_interval_is_newcombes(self):
         # Newcombe (1998), table II (a): 56/70 - 48/80 = 0.2, method 10: 0.0524 to 0.3339.

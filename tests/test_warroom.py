@@ -241,6 +241,28 @@ class TestChanges:
             [5, 600.0], [1, 100.0], [-1, -100.0], [-1, -100.0], [-1, -100.0], [0, -100.0], [3, 300.0],
         ]  # fmt: skip
 
+    def test_facilities_in_default_are_cases_until_their_outcome_which_tells_how_they_left(self):
+        rows = [
+            ("A", "2026-08-01", 500.0, "open", None, 450.0),
+            ("B", "2026-08-01", 500.0, "cured", "2026-10-01", 0.0),
+            ("C", "2026-08-01", 500.0, "repaid", "2026-10-01", 0.0),
+            ("D", "2026-08-01", 500.0, "sold", "2026-10-01", 0.0),
+            ("E", "2026-10-01", 500.0, "open", None, 500.0),
+            ("F", "2026-10-02", 500.0, "open", None, 500.0),  # tomorrow
+            ("G", "2025-08-01", 500.0, "cured", "2025-12-31", 0.0),  # long over
+        ]
+        columns = ["facility_id", "default_date", "ead", "outcome", "outcome_date", "outstanding"]
+        episodes = pd.DataFrame(rows, columns=columns)
+        episodes = episodes.assign(**{c: pd.to_datetime(episodes[c]) for c in ("default_date", "outcome_date")})
+        found = room(instalments(("G", "2026-09-30", 70.0)), defaults=episodes)
+        changes = found.moves.set_index("facility_id")["change"].to_dict()
+        assert changes == {"A": "stayed", "B": "cured", "C": "paid", "D": "closed", "E": "entered", "G": "entered"}
+        # 90 days past due on 1 August, 61 days more until 1 October.
+        assert found.cases.set_index("facility_id")["days_past_due"].to_dict() == {"A": 151, "E": 90, "G": 1}
+        # Yesterday A owed 450 and B, C, D stood with 500 each; today A 450, E 500, G 70.
+        table = found.changes.set_index("what")["overdue_amount"]
+        assert (table["yesterday"], table["today"]) == (1950.0, 1020.0)
+
     def test_a_step_is_new_when_it_was_not_open_yesterday(self):
         due = instalments(("A", "2026-09-30", 100.0), ("B", "2026-09-20", 100.0))
         found = room(due, rules=rules(({"days_past_due_at_least": 1}, "call", 2)))

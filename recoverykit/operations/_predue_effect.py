@@ -17,13 +17,14 @@ from recoverykit.operations._border import check_frames, day_of
 from recoverykit.operations._predue_lines import CLUSTERED, arm_lines, arm_table, held_against
 from recoverykit.vocabulary import Assignment
 
-COUNTED, NOT_OVER, BEFORE, FURTHER = (
+COUNTED, NOT_OVER, BEFORE, AFTER, FURTHER = (
     "counted",
     "window not over at the reporting date",
     "fell due before the protocol could act",
+    "fell due after the experiment",
     "further instalment of the facility",
 )
-_OUTCOMES = (COUNTED, NOT_OVER, BEFORE, FURTHER)
+_OUTCOMES = (COUNTED, NOT_OVER, BEFORE, AFTER, FURTHER)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +103,7 @@ def pre_due_effect(
     obligors: pd.DataFrame | None = None,
     days: int = 30,
     lead_days: int = 0,
+    due_until: str | pd.Timestamp = "",
     first_only: bool = False,
     claimed_reduction: float | None = None,
     power: float = 0.8,
@@ -126,6 +128,9 @@ def pre_due_effect(
     lead_days : int
         Instalments that fell due sooner than this after the assignment are left out of every arm, because no step of
         the protocol could come before them; at least 0.
+    due_until : date-like, optional
+        The last due date of the experiment, set before it began; later instalments are left out of every arm. Empty
+        for none.
     first_only : bool
         Count the first such instalment of each facility only.
     claimed_reduction : float, optional
@@ -163,7 +168,8 @@ def pre_due_effect(
     check_frames(needed)
     members = _members(assignments, experiment, control)
     date = day_of(reporting_date, "reporting_date")
-    frame, counted = _counted(instalments, members, obligors, date, days, lead_days, first_only)
+    last = day_of(due_until, "due_until") if due_until else date
+    frame, counted = _counted(instalments, members, obligors, (date, last), days, lead_days, first_only)
     arms = arm_table(frame, members, level)
     empty = sorted(arms.loc[arms["n_instalments"] == 0, "arm"])
     if empty:
@@ -264,18 +270,23 @@ def _counted(
     instalments: pd.DataFrame,
     members: pd.DataFrame,
     obligors: pd.DataFrame | None,
-    date: pd.Timestamp,
+    dates: tuple[pd.Timestamp, pd.Timestamp],
     days: int,
     lead_days: int,
     first_only: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the instalments that count, with is_delinquent and cluster, and what became of all of them."""
+    """Return the instalments that count, with is_delinquent and cluster, and what became of all of them.
+
+    ``dates`` are the reporting date and the last due date of the experiment.
+    """
+    date, last = dates
     frame = instalments.merge(members, on="facility_id").sort_values(["facility_id", "due_date"], ignore_index=True)
     frame = frame[(frame["due_date"] > frame["assigned_date"]) & (frame["due_date"] <= date)]
     early = frame["due_date"] < frame["assigned_date"] + pd.Timedelta(days=lead_days)
     deadline = frame["due_date"] + pd.Timedelta(days=days)
     is_further = ~early & frame.assign(early=early).duplicated(["facility_id", "early"]) & first_only
-    what = np.select([early, is_further, deadline > date], [BEFORE, FURTHER, NOT_OVER], COUNTED)
+    late = frame["due_date"] > last
+    what = np.select([early, late, is_further, deadline > date], [BEFORE, AFTER, FURTHER, NOT_OVER], COUNTED)
     paid = paid_in_full_on(frame)
     cluster = frame["facility_id"]
     if obligors is not None:

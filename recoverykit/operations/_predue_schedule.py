@@ -57,9 +57,9 @@ class PreDueSchedule(BaseModel):
     steps : tuple of PreDueStep
         In the order in which conditions are tried; names are unique.
     large_from_amount : float
-        A loan of this amount or more is large, > 0.
-    large_by : {"balance_amount", "due_amount"}
-        Whether the balance of the loan or the instalment itself is compared with it.
+        From this amount on a loan is large, > 0.
+    large_by : {"due_amount", "balance_amount"}
+        Whether the instalment itself or the balance of the loan is compared with it.
     calendar : WorkCalendar
         Weekend and holidays.
 
@@ -74,8 +74,8 @@ class PreDueSchedule(BaseModel):
 
     version: Literal[1] = 1
     steps: tuple[PreDueStep, ...] = Field(min_length=1)
-    large_from_amount: float = Field(default=250_000.0, gt=0)
-    large_by: Literal["balance_amount", "due_amount"] = "balance_amount"
+    large_from_amount: float = Field(default=5_000.0, gt=0)
+    large_by: Literal["due_amount", "balance_amount"] = "due_amount"
     calendar: WorkCalendar = WorkCalendar()
 
     @field_validator("steps")

@@ -1,7 +1,7 @@
 """The cases of a morning, with what the rules ask of them, and the dates on which they came to meet it.
 
-A case is a facility with an instalment past due that has not been closed. Its spell of arrears begins when the oldest
-unpaid instalment fell due; calls and promises of earlier spells do not count in it.
+A case is a facility with an instalment past due, or in default, that has not been closed. Its spell of arrears begins
+when the oldest unpaid instalment fell due; calls and promises of earlier spells do not count in it.
 """
 
 from collections.abc import Sequence
@@ -42,9 +42,15 @@ def morning(
     grace_days: int,
     closures: pd.DataFrame | None,
     balances: pd.DataFrame | None,
+    defaults: pd.DataFrame | None,
+    days_at_default: int,
 ) -> Morning:
     """Return the state of the day: nothing dated after it is read."""
     cases = arrears(instalments, as_of)
+    if defaults is not None:
+        in_default = open_defaults(defaults, as_of, days_at_default)
+        cases = pd.concat([in_default, cases[~cases["facility_id"].isin(set(in_default["facility_id"]))]])
+        cases = cases.sort_values("facility_id", ignore_index=True)
     if closures is not None:
         gone = set(closures.loc[closures["closed_date"] <= as_of, "facility_id"])
         cases = cases[~cases["facility_id"].isin(gone)].reset_index(drop=True)
@@ -66,6 +72,27 @@ def morning(
     broken_date = given["due_date"] + pd.Timedelta(days=grace_days + 1)
     given = given.assign(is_kept=kept, broken_date=broken_date.where(~kept & (broken_date <= as_of)))
     return Morning(as_of, _with_facts(cases, log, given), log, given)
+
+
+def open_defaults(defaults: pd.DataFrame, as_of: pd.Timestamp, days_at_default: int) -> pd.DataFrame:
+    """Return the facilities in default on a day as cases: the whole balance is overdue.
+
+    An episode that has ended since stands with its exposure at default, because its balance of that day is not known.
+    """
+    is_open = (defaults["default_date"] <= as_of) & ~(defaults["outcome_date"] <= as_of)
+    frame = defaults[is_open].sort_values("default_date").drop_duplicates("facility_id", keep="last")
+    begun = frame["default_date"] - pd.Timedelta(days=days_at_default)
+    amount = frame["outstanding"].where(frame["outcome_date"].isna(), frame["ead"]).fillna(frame["ead"])
+    return pd.DataFrame(
+        {
+            "facility_id": frame["facility_id"],
+            "oldest_due_date": begun.astype("datetime64[ns]"),
+            "days_past_due": (as_of - begun).dt.days.astype(np.int64),
+            "n_past_due": np.int64(1),
+            "overdue_amount": amount,
+            "scheduled_amount": amount,
+        }
+    )
 
 
 def _segments(about: pd.DataFrame, segment_by: Sequence[str]) -> np.ndarray:

@@ -6,13 +6,20 @@ import pandas as pd
 from recoverykit.operations._arrears import unpaid_amount
 from recoverykit.operations._money import in_cents
 from recoverykit.operations._warroom_cases import DONE, Morning
+from recoverykit.vocabulary import Outcome
 
 STAYED, ENTERED, CURED, PAID, CLOSED = "stayed", "entered", "cured", "paid", "closed"
 #: Worse buckets begin after these days past due.
 BUCKET_ENDS = (30, 60, 90)
 
 
-def movements(before: Morning, now: Morning, instalments: pd.DataFrame, closures: pd.DataFrame | None) -> pd.DataFrame:
+def movements(
+    before: Morning,
+    now: Morning,
+    instalments: pd.DataFrame,
+    closures: pd.DataFrame | None,
+    defaults: pd.DataFrame | None,
+) -> pd.DataFrame:
     """Return every case of either day with what became of it.
 
     Returns
@@ -26,9 +33,13 @@ def movements(before: Morning, now: Morning, instalments: pd.DataFrame, closures
     names = old.index.union(new.index)
     left = set(unpaid_facilities(instalments, now.as_of))
     gone = set() if closures is None else set(closures.loc[closures["closed_date"] <= now.as_of, "facility_id"])
+    ends = ends_of_default(defaults, before.as_of, now.as_of)
     was, is_now = names.isin(old.index), names.isin(new.index)
+    ended = names.isin(ends.index)
     change = np.select(
-        [was & is_now, is_now, names.isin(gone), names.isin(left)], [STAYED, ENTERED, CLOSED, CURED], PAID
+        [was & is_now, is_now, ended, names.isin(gone), names.isin(left)],
+        [STAYED, ENTERED, ends.reindex(names).fillna(PAID).to_numpy(object), CLOSED, CURED],
+        PAID,
     )
     buckets = [
         np.searchsorted(BUCKET_ENDS, state["days_past_due"].reindex(names, fill_value=0)) for state in (old, new)
@@ -42,6 +53,16 @@ def movements(before: Morning, now: Morning, instalments: pd.DataFrame, closures
             "is_worse": (change == STAYED) & (buckets[1] > buckets[0]),
         }
     )
+
+
+def ends_of_default(defaults: pd.DataFrame | None, before: pd.Timestamp, now: pd.Timestamp) -> pd.Series:
+    """Return how the defaults that ended between two days ended: cured, paid or closed, by facility."""
+    if defaults is None:
+        return pd.Series(dtype=object)
+    ended = defaults[(defaults["outcome_date"] > before) & (defaults["outcome_date"] <= now)]
+    words = {Outcome.CURED.value: CURED, Outcome.REPAID.value: PAID}
+    last = ended.sort_values("outcome_date").drop_duplicates("facility_id", keep="last").set_index("facility_id")
+    return last["outcome"].astype(str).map(words).fillna(CLOSED).astype(object)
 
 
 def unpaid_facilities(instalments: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:

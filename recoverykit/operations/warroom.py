@@ -27,6 +27,7 @@ from recoverykit.operations._warroom_rules import (
 __all__ = ["EscalationRule", "EscalationRules", "EscalationWhen", "WarRoom", "read_escalation_rules", "war_room"]
 
 PROMISE_COLUMNS = ("facility_id", "promise_date", "due_date", "promised_amount", "paid_amount", "paid_date?")
+DEFAULT_COLUMNS = ("facility_id", "default_date", "ead", "outcome", "outcome_date?", "outstanding?")
 #: A delinquency is new until this many days past due.
 NEW_UNTIL_DAYS = 30
 
@@ -130,6 +131,8 @@ def war_room(
     segment_by: Sequence[str] = (),
     closures: pd.DataFrame | None = None,
     balances: pd.DataFrame | None = None,
+    defaults: pd.DataFrame | None = None,
+    days_at_default: int = 90,
     days_back: int = 1,
 ) -> WarRoom:
     """Put the unit's morning together: new cases, steps due and overdue, promises, and what changed.
@@ -151,6 +154,11 @@ def war_room(
     balances : DataFrame, optional
         facility_id and balance_amount; where it is absent, or does not know a facility, the unpaid rest of its payment
         plan stands in.
+    defaults : DataFrame, optional
+        Default episodes of the book: facility_id, default_date, ead, outcome, outcome_date (empty while open) and
+        outstanding (may be empty). A facility in default is a case, with its whole balance overdue.
+    days_at_default : int
+        Days past due at which a facility defaults, at least 0: an episode's arrears began so many days before it.
     days_back : int
         Days between the two states that are compared, at least 1.
 
@@ -163,10 +171,10 @@ def war_room(
     ContractError
         When a table lacks a column.
     ValueError
-        When ``days_back`` is below 1.
+        When ``days_back`` is below 1 or ``days_at_default`` below 0.
     """
-    if days_back < 1:
-        raise ValueError(f"days_back is {days_back}; it must be at least 1")
+    if days_back < 1 or days_at_default < 0:
+        raise ValueError(f"days_back is {days_back}, at least 1; days_at_default is {days_at_default}, at least 0")
     needed: dict[str, Any] = {
         "instalments": (instalments, INSTALMENT_COLUMNS),
         "actions": (actions, ["facility_id", "action_time", "kind", "result"]),
@@ -175,6 +183,7 @@ def war_room(
     }
     needed |= {} if closures is None else {"closures": (closures, ["facility_id", "closed_date"])}
     needed |= {} if balances is None else {"balances": (balances, ["facility_id", "balance_amount"])}
+    needed |= {} if defaults is None else {"defaults": (defaults, DEFAULT_COLUMNS)}
     check_frames(needed)
     table = rules or EscalationRules.house()
     today = day_of(as_of, "as_of")
@@ -183,13 +192,15 @@ def war_room(
         "grace_days": table.promise_grace_days,
         "closures": closures,
         "balances": balances,
+        "defaults": defaults,
+        "days_at_default": days_at_default,
     }
     then, now = (
         morning(instalments, actions, promises, facilities, as_of=day, **options)
         for day in (today - days_back * ONE_DAY, today)
     )
     found = triggers(now, table)
-    moves = movements(then, now, instalments, closures)
+    moves = movements(then, now, instalments, closures, defaults)
     return WarRoom(
         as_of=today,
         before=then.as_of,
