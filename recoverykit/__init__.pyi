@@ -187,10 +187,13 @@ from .operations.triage import Treatment as Treatment
 from .operations.triage import TreatmentMenu as TreatmentMenu
 from .operations.triage import Triage as Triage
 from .operations.triage import back_test_lights as back_test_lights
+from .operations.triage import cures_since as cures_since
 from .operations.triage import light_by_price as light_by_price
+from .operations.triage import read_overrides as read_overrides
 from .operations.triage import read_treatments as read_treatments
 from .operations.triage import review_overrides as review_overrides
 from .operations.triage import triage as triage
+from .operations.triage import triage_cases as triage_cases
 from .operations.warroom import EscalationRule as EscalationRule
 from .operations.warroom import EscalationRules as EscalationRules
 from .operations.warroom import EscalationWhen as EscalationWhen

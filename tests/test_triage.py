@@ -155,11 +155,11 @@ class TestThresholds:
         price = found.prices["calls"]
         assert 340 - 1e-9 <= price <= 440 + 1e-9
         # Treat below 1 - (60 + price) / 500: with 340 it is 0.2.
-        assert found.thresholds["threshold"].tolist() == pytest.approx([1 - (60 + price) / 500] * 3)
+        assert found.thresholds["threshold"].tolist() == pytest.approx([1 - (60 + price) / 500] * 5)
 
     def test_without_scarcity_the_threshold_is_where_the_gain_is_nothing(self):
         found = rk.triage(simulated(1), menu(CALL))
-        row = found.thresholds.iloc[1]
+        row = found.thresholds.iloc[2]
         assert row["threshold"] == pytest.approx(1 - 60 / (0.5 * row["at_stake_amount"]))
         treated = found.lights["light"] == "yellow"
         at_zero = 1 - 60 / (0.5 * found.lights["at_stake_amount"])
@@ -416,3 +416,71 @@ class TestOverrides:
         found = review(frozen([0.3], "red"), empty, outcomes([1]))
         assert found.override_rate == 0.0
         assert found.judged["n_overrides"].tolist() == [0, 0, 0]
+
+
+class TestCases:
+    def episodes(self):
+        rng = np.random.default_rng(3)
+        n = 900
+        cure, sale = rng.weibull(1.3, n) * 14, rng.exponential(30, n)
+        ends = np.minimum(cure, sale)
+        months = np.ceil(np.minimum(ends, rng.uniform(6, 48, n))).astype(int)
+        outcome = np.where(months < np.ceil(ends), "open", np.where(cure < sale, "cured", "sold"))
+        return pd.DataFrame(
+            {
+                "facility_id": [f"F{i}" for i in range(n)],
+                "months_in_default": months,
+                "outcome": outcome,
+                "ead": 100.0,
+                "outstanding": np.where(outcome == "open", 80.0, np.nan),
+            }
+        )
+
+    def test_the_probability_is_that_of_curing_within_the_horizon_given_still_open(self):
+        frame = self.episodes()
+        fit = rk.CompetingOutcomesModel(never_resolves=False).fit(
+            frame, duration_col="months_in_default", outcome_col="outcome"
+        )
+        still = frame[frame["outcome"] == "open"]
+        shares = {"recovered_if_cured": 1.0, "recovered_if_not": 0.4}
+        found = rk.triage_cases(still, fit, horizon_months=6, **shares)
+        row, age = still.head(1), float(still["months_in_default"].iloc[0])
+        by_hand = fit.predict_cumulative_incidence(row, times=[age, age + 6])["cured"].to_numpy()[0]
+        left = fit.predict_survival(row, times=[age]).to_numpy()[0, 0]
+        assert found["prob_self_cure"].iloc[0] == pytest.approx((by_hand[1] - by_hand[0]) / left)
+        assert found.iloc[0][["cured_recovery_amount", "uncured_recovery_amount"]].tolist() == [80.0, 32.0]
+        assert rk.triage(found).lights["facility_id"].tolist() == still["facility_id"].tolist()
+
+    def test_no_model_no_open_case_and_shares_out_of_range_are_refused(self):
+        frame = self.episodes()
+        with pytest.raises(InsufficientDataError, match="needs open episodes and a model"):
+            rk.triage_cases(frame, None, horizon_months=6, recovered_if_cured=1.0, recovered_if_not=0.4)
+        with pytest.raises(ValueError, match=r"recovered_if_cured is 1.2.*horizon_months is 0"):
+            rk.triage_cases(frame, None, horizon_months=0, recovered_if_cured=1.2, recovered_if_not=0.4)
+
+    def test_the_cure_of_the_episode_that_was_open_then_counts(self):
+        days = {"default_date": ["2025-01-31", "2026-03-31", "2026-05-31"]}
+        episodes = pd.DataFrame(
+            {
+                "facility_id": ["A", "A", "B"],
+                "default_date": pd.to_datetime(days["default_date"]),
+                "outcome": ["cured", "cured", "open"],
+                "outcome_date": pd.to_datetime(["2025-08-31", "2026-09-30", None]),
+            }
+        )
+        lights = pd.DataFrame({"facility_id": ["A", "B"], "as_of": pd.Timestamp("2026-04-30")})
+        found = rk.cures_since(lights, episodes)
+        # B defaulted after the light: its case of then is not known any more.
+        assert found.to_dict("records") == [{"facility_id": "A", "cured_date": pd.Timestamp("2026-09-30")}]
+
+
+def test_a_log_of_overrides_is_read_and_checked(tmp_path):
+    path = tmp_path / "log.csv"
+    override_log(("F0", "2026-02-01 09:00", "red", "green")).to_csv(path, index=False)
+    found = review(frozen([0.3], "red"), rk.read_overrides(path), outcomes([1]))
+    assert found.n_overrides == 1
+    with pytest.raises(SpecError, match="no log of overrides"):
+        rk.read_overrides(tmp_path / "none.csv")
+    path.write_text("facility_id,reason\nF0,x\n")
+    with pytest.raises(ContractError, match="override_time"):
+        rk.read_overrides(path)

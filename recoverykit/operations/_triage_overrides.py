@@ -6,13 +6,14 @@ probabilities say; overrides beat the model when more are than that explains.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recoverykit.errors import ContractError, Violation
+from recoverykit.errors import ContractError, SpecError, Violation
 from recoverykit.operations._border import check_frames, day_of
 from recoverykit.operations._triage_backtest import check_lights, followed
 from recoverykit.operations._triage_treatments import LIGHTS
@@ -120,6 +121,42 @@ def review_overrides(
         by_reason=pd.DataFrame({"reason": reasons.index.to_numpy(object), "n_overrides": reasons.to_numpy(np.int64)}),
         judged=pd.DataFrame([_judge(judged, direction, alpha) for direction in (MILDER, STRICTER, ALL)]),
     )
+
+
+def read_overrides(path: str | Path = "") -> pd.DataFrame:
+    """Read the log of overrides.
+
+    Parameters
+    ----------
+    path : path
+        A CSV file with the columns of ``review_overrides``; empty for a log without entries.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    ContractError
+        When the file does not hold what it must.
+    SpecError
+        When there is no such file.
+
+    Examples
+    --------
+    >>> len(read_overrides())
+    0
+    """
+    if not path:
+        empty = pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
+        return empty.assign(override_time=pd.to_datetime(empty["override_time"]))
+    if not Path(path).is_file():
+        raise SpecError(f"no log of overrides at {path}; give a CSV file with {', '.join(COLUMNS)}")
+    log = pd.read_csv(path, dtype=str)
+    if "override_time" in log.columns:
+        log = log.assign(override_time=pd.to_datetime(log["override_time"], format="ISO8601", errors="coerce"))
+    _check_log(log)
+    return log
 
 
 def right_by_chance(probs: NDArray[np.float64]) -> NDArray[np.float64]:

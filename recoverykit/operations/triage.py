@@ -21,10 +21,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recoverykit.operations._money import total
+from recoverykit.operations._self_cure import cures_since, triage_cases
 from recoverykit.operations._triage_backtest import LightsBackTest, back_test_lights
 from recoverykit.operations._triage_fixed import FIXED_SHARES, fixed_shares
 from recoverykit.operations._triage_kernels import assign, assign_by_price, prices
-from recoverykit.operations._triage_overrides import OverrideReview, review_overrides
+from recoverykit.operations._triage_overrides import OverrideReview, read_overrides, review_overrides
 from recoverykit.operations._triage_problem import Problem, read_problem
 from recoverykit.operations._triage_treatments import (
     GREEN,
@@ -42,13 +43,16 @@ __all__ = [
     "TreatmentMenu",
     "Triage",
     "back_test_lights",
+    "cures_since",
     "light_by_price",
+    "read_overrides",
     "read_treatments",
     "review_overrides",
     "triage",
+    "triage_cases",
 ]
 
-_QUANTILES = (0.25, 0.5, 0.75)
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,9 +67,10 @@ class Triage:
     use : DataFrame
         One row per resource: resource, capacity, used, price_amount (what one more unit would gain).
     thresholds : DataFrame
-        One row per treatment and quartile of the amount at stake: treatment, light, at_stake_quantile, at_stake_amount,
-        threshold: the treatment gains more than its cost and the price of its units where the probability of self-cure
-        lies below it; 0 where it never does.
+        One row per treatment and quantile of the amount at stake: treatment, light, uplift, full_cost_amount (cost and
+        the price of its units), at_stake_quantile, at_stake_amount, threshold: the treatment gains more than its full
+        cost where the probability of self-cure lies below 1 - full cost / (uplift * amount at stake); 0 where it never
+        does.
     strategies : DataFrame
         strategy (``nothing``, ``fixed shares``, ``fixed shares, within capacity``, ``thresholds``, ``optimum``),
         net_recovery_amount (expected), n_green, n_yellow, n_red, within_capacity.
@@ -282,6 +287,8 @@ def _thresholds(problem: Problem, price: NDArray[np.float64]) -> pd.DataFrame:
                 {
                     "treatment": name,
                     "light": problem.light[place],
+                    "uplift": uplift,
+                    "full_cost_amount": float(full),
                     "at_stake_quantile": quantile,
                     "at_stake_amount": float(stake),
                     "threshold": float(np.clip(1 - full / reach, 0.0, 1.0)) if reach > 0 else 0.0,
