@@ -35,6 +35,21 @@ def menu(*treatments, **capacities):
     return rk.TreatmentMenu(treatments=made, capacities=capacities)
 
 
+#: A unit that can treat about a fifth of a thousand cases.
+UNIT = menu(
+    ("standard_calls", "yellow", 0.05, 60, "caller_hours", 1.5),
+    ("field_work", "red", 0.14, 450, "field_days", 1),
+    ("legal_action", "red", 0.20, 2500, "legal_files", 1),
+    caller_hours=240,
+    field_days=45,
+    legal_files=15,
+)
+
+
+def triage(frame, table=UNIT, **options):
+    return rk.triage(frame, table, **options)
+
+
 def simulated(seed, n=600):
     rng = np.random.default_rng(seed)
     ead = rng.lognormal(9, 1, n).round(2)
@@ -59,7 +74,7 @@ class TestAssignment:
         # B: 0.8 * 0.5 * 1000 - 60 = 340 and 0.8 * 0.8 * 1000 - 200 = 440: visit.
         # C: 0.8 * 0.5 * 400 - 60 = 100 and 0.8 * 0.8 * 400 - 200 = 56: call.
         # D: 0.8 * 0.5 * 100 - 60 = -20: green, too little is at stake.
-        found = rk.triage(
+        found = triage(
             cases(("A", 0.9, 1000.0), ("B", 0.2, 1000.0), ("C", 0.2, 400.0), ("D", 0.2, 100.0)), menu(CALL, VISIT)
         )
         assert found.lights["light"].tolist() == ["green", "red", "yellow", "green"]
@@ -72,7 +87,7 @@ class TestAssignment:
     def test_scarce_capacity_goes_where_it_gains_most_over_the_next_best(self):
         # One visit only. B gains 440 by visit and 340 by call; E = (0, 800): 440 by visit, 340 by call; F = (0, 2000)
         # gains 1400 by visit and 940 by call. The visit adds 100 for B and E and 460 for F.
-        found = rk.triage(
+        found = triage(
             cases(("B", 0.2, 1000.0), ("E", 0.0, 800.0), ("F", 0.0, 2000.0)), menu(CALL, VISIT, days=1, calls=1)
         )
         assert found.lights["treatment"].tolist() == ["call", "none", "visit"]
@@ -81,7 +96,7 @@ class TestAssignment:
 
     def test_an_uplift_of_the_case_itself_replaces_that_of_the_menu(self):
         frame = cases(("A", 0.5, 1000.0), ("B", 0.5, 1000.0)).assign(uplift_call=[0.0, 1.0])
-        found = rk.triage(frame, menu(CALL))
+        found = triage(frame, menu(CALL))
         assert found.lights["gain_amount"].tolist() == [0.0, 440.0]
 
     @settings(max_examples=60, deadline=None)
@@ -121,7 +136,7 @@ class TestAssignment:
     def test_capacities_hold_and_nothing_within_them_beats_the_optimum(self, seed):
         """Invariants: feasibility, optimality against the other strategies, the proven bound, order of rows."""
         frame = simulated(seed, 200)
-        found = rk.triage(frame)
+        found = triage(frame)
         assert (found.use["used"] <= found.use["capacity"] + 1e-9).all()
         feasible = found.strategies[found.strategies["within_capacity"]]
         assert (feasible["net_recovery_amount"] <= found.net_recovery() * (1 + GAP)).all()
@@ -129,20 +144,20 @@ class TestAssignment:
         assert found.bound_amount - found.net_recovery() < GAP * found.bound_amount
         assert found.lights["net_recovery_amount"].sum() == pytest.approx(found.net_recovery())
         assert sum(found.shares.values()) == pytest.approx(1.0)
-        turned = rk.triage(frame.iloc[::-1].reset_index(drop=True))
+        turned = triage(frame.iloc[::-1].reset_index(drop=True))
         assert turned.net_recovery() == pytest.approx(found.net_recovery())
 
     def test_a_price_lies_between_what_the_last_unit_brought_and_what_the_next_would_bring(self):
         frame = simulated(3, 150)
-        nets = [rk.triage(frame, menu(CALL, VISIT, days=d, calls=40)).net_recovery() for d in (19, 20, 21)]
-        price = rk.triage(frame, menu(CALL, VISIT, days=20, calls=40)).prices["days"]
+        nets = [triage(frame, menu(CALL, VISIT, days=d, calls=40)).net_recovery() for d in (19, 20, 21)]
+        price = triage(frame, menu(CALL, VISIT, days=20, calls=40)).prices["days"]
         assert nets[2] - nets[1] <= price + 1e-6
         assert price <= nets[1] - nets[0] + 1e-6
 
     def test_a_capacity_of_zero_and_cases_that_nothing_helps_are_left_alone(self):
         frame = simulated(4, 30)
-        assert set(rk.triage(frame, menu(CALL, calls=0)).lights["light"]) == {"green"}
-        found = rk.triage(frame.assign(prob_self_cure=1.0))
+        assert set(triage(frame, menu(CALL, calls=0)).lights["light"]) == {"green"}
+        found = triage(frame.assign(prob_self_cure=1.0))
         assert set(found.lights["light"]) == {"green"}
         assert found.n_waiting == 0
 
@@ -151,14 +166,14 @@ class TestThresholds:
     def test_by_hand_a_threshold_is_where_the_gain_pays_cost_and_price(self):
         # Stakes 1000 throughout. One call: gains 0.5 * (1 - p) * 1000 - 60 are 440, 340, 240 at p = 0, 0.2, 0.4; the
         # price of a call lies between the second gain, 340, and the first, 440.
-        found = rk.triage(cases(("A", 0.0, 1000.0), ("B", 0.2, 1000.0), ("C", 0.4, 1000.0)), menu(CALL, calls=1))
+        found = triage(cases(("A", 0.0, 1000.0), ("B", 0.2, 1000.0), ("C", 0.4, 1000.0)), menu(CALL, calls=1))
         price = found.prices["calls"]
         assert 340 - 1e-9 <= price <= 440 + 1e-9
         # Treat below 1 - (60 + price) / 500: with 340 it is 0.2.
         assert found.thresholds["threshold"].tolist() == pytest.approx([1 - (60 + price) / 500] * 5)
 
     def test_without_scarcity_the_threshold_is_where_the_gain_is_nothing(self):
-        found = rk.triage(simulated(1), menu(CALL))
+        found = triage(simulated(1), menu(CALL))
         row = found.thresholds.iloc[2]
         assert row["threshold"] == pytest.approx(1 - 60 / (0.5 * row["at_stake_amount"]))
         treated = found.lights["light"] == "yellow"
@@ -171,11 +186,11 @@ class TestThresholds:
         yesterday = simulated(seed, 1000)
         today = pd.concat([yesterday.iloc[100:], simulated(1000 + seed, 100)], ignore_index=True)
         today["facility_id"] = [f"F{i}" for i in range(len(today))]
-        optimum = rk.triage(today)
+        optimum = triage(today)
         gain = optimum.net_recovery() - optimum.net_recovery("nothing")
         own = optimum.net_recovery("thresholds") - optimum.net_recovery("nothing")
         assert own >= WITHIN * gain
-        of_yesterday = rk.light_by_price(today, rk.TreatmentMenu.house(), rk.triage(yesterday).prices)
+        of_yesterday = rk.light_by_price(today, UNIT, triage(yesterday).prices)
         assert of_yesterday["gain_amount"].sum() >= WITHIN * gain
         fixed = optimum.net_recovery("fixed shares, within capacity") - optimum.net_recovery("nothing")
         assert fixed < WITHIN * gain  # the split is no optimum by accident
@@ -184,15 +199,15 @@ class TestThresholds:
     def test_on_cases_that_are_all_new_they_lose_a_tenth_at_most_where_the_fixed_split_loses_half(self, seed):
         # Fifteen files for the largest of a thousand skewed amounts: what a file is worth differs much between samples.
         today = simulated(1000 + seed, 1000)
-        optimum = rk.triage(today)
+        optimum = triage(today)
         gain = optimum.net_recovery() - optimum.net_recovery("nothing")
-        lights = rk.light_by_price(today, rk.TreatmentMenu.house(), rk.triage(simulated(seed, 1000)).prices)
+        lights = rk.light_by_price(today, UNIT, triage(simulated(seed, 1000)).prices)
         assert lights["gain_amount"].sum() >= 0.9 * gain
         fixed = optimum.net_recovery("fixed shares, within capacity") - optimum.net_recovery("nothing")
         assert fixed < 0.5 * gain
 
     def test_lights_by_price_keep_within_the_capacities_even_when_the_price_is_too_low(self):
-        lights = rk.light_by_price(simulated(5), rk.TreatmentMenu.house(), {})
+        lights = rk.light_by_price(simulated(5), UNIT, {})
         used = lights["treatment"].value_counts()
         assert used["standard_calls"] * 1.5 <= 240
         assert used["field_work"] <= 45
@@ -203,8 +218,8 @@ class TestThresholds:
 def test_cash_that_comes_in_equals_what_the_lights_expect_and_beats_the_fixed_shares():
     """Simulated truth: cases cure with their own probability and with the known uplift of their treatment."""
     rng = np.random.default_rng(11)
-    frame, table = simulated(21, 1000), rk.TreatmentMenu.house()
-    found = rk.triage(frame, table)
+    frame, table = simulated(21, 1000), UNIT
+    found = triage(frame, table)
     uplift = {t.name: t.uplift for t in table.treatments} | {"none": 0.0}
     cost = {t.name: t.cost_amount for t in table.treatments} | {"none": 0.0}
     own = found.lights["prob_self_cure"].to_numpy()
@@ -223,7 +238,7 @@ class TestFixedShares:
     def test_by_hand_the_likeliest_are_green_and_the_least_likely_red(self):
         # Ten cases, shares 0.2, 0.6, 0.2: the two highest probabilities are green, the two lowest red.
         frame = cases(*((f"F{i}", i / 10, 100.0) for i in range(10)))
-        found = rk.triage(frame, menu(CALL, VISIT, calls=3), shares=(0.2, 0.6, 0.2))
+        found = triage(frame, menu(CALL, VISIT, calls=3), shares=(0.2, 0.6, 0.2))
         row = found.strategies.set_index("strategy").loc["fixed shares"]
         assert row[["n_green", "n_yellow", "n_red"]].tolist() == [2, 6, 2]
         assert not row["within_capacity"]
@@ -237,7 +252,7 @@ class TestFixedShares:
 
     def test_shares_that_do_not_add_to_one_are_refused(self):
         with pytest.raises(ValueError, match="add to 1"):
-            rk.triage(simulated(1, 10), shares=(0.2, 0.7, 0.2))
+            triage(simulated(1, 10), shares=(0.2, 0.7, 0.2))
 
 
 class TestBorder:
@@ -246,7 +261,7 @@ class TestBorder:
             uplift_call=[0.1, 0.1, 2.0]
         )
         with pytest.raises(ContractError) as error:
-            rk.triage(frame, menu(CALL))
+            triage(frame, menu(CALL))
         assert len(error.value.violations) == 3
 
     def test_a_file_of_treatments_tells_all_its_problems_at_once(self, tmp_path):
@@ -449,7 +464,7 @@ class TestCases:
         left = fit.predict_survival(row, times=[age]).to_numpy()[0, 0]
         assert found["prob_self_cure"].iloc[0] == pytest.approx((by_hand[1] - by_hand[0]) / left)
         assert found.iloc[0][["cured_recovery_amount", "uncured_recovery_amount"]].tolist() == [80.0, 32.0]
-        assert rk.triage(found).lights["facility_id"].tolist() == still["facility_id"].tolist()
+        assert triage(found).lights["facility_id"].tolist() == still["facility_id"].tolist()
 
     def test_no_model_no_open_case_and_shares_out_of_range_are_refused(self):
         frame = self.episodes()

@@ -45,6 +45,7 @@ def write_result(
     segment: str = WHOLE_BOOK,
     tables: Mapping[str, pd.DataFrame] | None = None,
     record: Mapping[str, Any] | None = None,
+    worklists: Mapping[str, pd.DataFrame] | None = None,
 ) -> Note:
     """Write what a notebook found and say so in one sentence.
 
@@ -61,6 +62,9 @@ def write_result(
     record : mapping, optional
         Numbers, text, lists and mappings; NaN and infinite numbers are written as null. The keys ``notebook`` and
         ``segment`` are set from the arguments.
+    worklists : mapping of str to DataFrame, optional
+        Frames that people work from, by name: each is written as one CSV file beside the others and is not gathered
+        with the tables of the run.
 
     Returns
     -------
@@ -81,7 +85,8 @@ def write_result(
     if not results_folder:
         return Note("Nothing was written: results_folder is empty, as in JupyterLab.")
     tables = tables or {}
-    for name in [notebook, *tables]:
+    worklists = worklists or {}
+    for name in [notebook, *tables, *worklists]:
         if slug(name) != name:
             raise RecoverykitError(f"{name!r} is no fit name for a file; use lower-case letters, digits, _ and -")
     arrow = {name: _to_arrow(name, frame) for name, frame in tables.items()}
@@ -100,9 +105,12 @@ def write_result(
         )
         with written_aside(folder / f"{name}.parquet") as partial:
             pq.write_table(tagged, partial, compression="zstd")
+    for name, frame in worklists.items():
+        write_text(folder / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     write_text(folder / RECORD, content + "\n")
     names = f" and {len(tables)} table{'s' if len(tables) != 1 else ''} ({', '.join(tables)})" if tables else ""
-    return Note(f"Written for segment {segment!r}: the record{names}.")
+    lists = f"; as CSV: {', '.join(worklists)}" if worklists else ""
+    return Note(f"Written for segment {segment!r}: the record{names}{lists}.")
 
 
 def collect_results(results_folder: str, notebook: str, table: str, *, required: bool = True) -> pd.DataFrame:

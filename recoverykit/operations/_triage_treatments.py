@@ -110,6 +110,6 @@ def read_treatments(path: str | Path = "") -> TreatmentMenu:
     Examples
     --------
     >>> read_treatments().capacities["field_days"]
-    45.0
+    60.0
     """
     return read_rules(path or HOUSE_RULES / "treatments.yml", TreatmentMenu, unique="treatments")

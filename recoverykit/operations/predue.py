@@ -15,6 +15,7 @@ import pandas as pd
 from recoverykit.errors import InsufficientDataError
 from recoverykit.operations._arrears import INSTALMENT_COLUMNS
 from recoverykit.operations._border import check_frames, day_of
+from recoverykit.operations._delinquency_panel import delinquency_panel
 from recoverykit.operations._money import in_cents
 from recoverykit.operations._predue_effect import PreDueEffect, pre_due_effect, pre_due_sample_size
 from recoverykit.operations._predue_schedule import PreDueSchedule, PreDueStep, read_pre_due_schedule
@@ -39,6 +40,7 @@ __all__ = [
     "PreDueStep",
     "PreDueWorklist",
     "RollRates",
+    "delinquency_panel",
     "pre_due_effect",
     "pre_due_sample_size",
     "pre_due_worklist",

@@ -9,6 +9,7 @@ from recoverykit.report._plots_conduct import plot_contact_breaches
 from recoverykit.report._plots_court import plot_court_load, plot_court_phases, plot_package_effect
 from recoverykit.report._plots_cure import plot_coefficients, plot_cox_snell
 from recoverykit.report._plots_loss import plot_back_test, plot_lgd_steps
+from recoverykit.report._plots_predue import plot_claimed_reduction, plot_pre_due_arms, plot_roll_rates
 from recoverykit.report._plots_promises import plot_time_to_kept
 from recoverykit.report._plots_recovery import (
     plot_lgd_comparison,
@@ -18,6 +19,7 @@ from recoverykit.report._plots_recovery import (
 )
 from recoverykit.report._plots_scorecards import plot_bonus_luck, plot_funnel, plot_shrunken_ranks, plot_units
 from recoverykit.report._plots_survival import plot_cumulative_incidence, plot_time_to_cure, plot_time_to_resolution
+from recoverykit.report._plots_triage import plot_light_calibration, plot_light_map, plot_strategies
 from recoverykit.report._plots_validation import (
     plot_calibration,
     plot_calibration_by_month,
@@ -25,6 +27,7 @@ from recoverykit.report._plots_validation import (
     plot_never_cured,
     plot_parameter_stability,
 )
+from recoverykit.report._plots_warroom import plot_case_bridge, plot_follow_ups
 
 __all__ = [
     "plot_allowance_by_segment",
@@ -32,6 +35,8 @@ __all__ = [
     "plot_bonus_luck",
     "plot_calibration",
     "plot_calibration_by_month",
+    "plot_case_bridge",
+    "plot_claimed_reduction",
     "plot_coefficients",
     "plot_contact_breaches",
     "plot_court_load",
@@ -41,15 +46,21 @@ __all__ = [
     "plot_cumulative_incidence",
     "plot_discrimination",
     "plot_episodes_by_vintage",
+    "plot_follow_ups",
     "plot_funnel",
     "plot_lgd_comparison",
     "plot_lgd_distribution",
     "plot_lgd_steps",
+    "plot_light_calibration",
+    "plot_light_map",
     "plot_never_cured",
     "plot_package_effect",
     "plot_parameter_stability",
+    "plot_pre_due_arms",
     "plot_recovery_curve",
+    "plot_roll_rates",
     "plot_shrunken_ranks",
+    "plot_strategies",
     "plot_time_to_cure",
     "plot_time_to_kept",
     "plot_time_to_resolution",

@@ -47,6 +47,13 @@ from recoverykit.report._sentences_loss import (
     sentence_lights,
     sentence_steps,
 )
+from recoverykit.report._sentences_predue import (
+    sentence_claim,
+    sentence_counted,
+    sentence_pre_due_effect,
+    sentence_sample_size,
+    sentence_worklist,
+)
 from recoverykit.report._sentences_scorecards import (
     sentence_against_target,
     sentence_bonus,
@@ -57,6 +64,12 @@ from recoverykit.report._sentences_scorecards import (
     sentence_promises,
     sentence_ranks,
 )
+from recoverykit.report._sentences_triage import (
+    sentence_fixed_shares,
+    sentence_light_shares,
+    sentence_lights_back_test,
+    sentence_overrides,
+)
 from recoverykit.report._sentences_validation import (
     sentence_calibration,
     sentence_discrimination,
@@ -65,6 +78,7 @@ from recoverykit.report._sentences_validation import (
     sentence_stability,
     sentence_validation,
 )
+from recoverykit.report._sentences_warroom import sentence_follow_ups, sentence_morning, sentence_promises_due
 
 __all__ = [
     "sentence_against_target",
@@ -73,9 +87,11 @@ __all__ = [
     "sentence_bonus",
     "sentence_calendar",
     "sentence_calibration",
+    "sentence_claim",
     "sentence_closed_only_bias",
     "sentence_competing_outcomes",
     "sentence_contact_breaches",
+    "sentence_counted",
     "sentence_court_costs",
     "sentence_court_days",
     "sentence_court_load",
@@ -89,25 +105,34 @@ __all__ = [
     "sentence_equal_age",
     "sentence_exclusions",
     "sentence_fallback",
+    "sentence_fixed_shares",
     "sentence_follow_up",
+    "sentence_follow_ups",
     "sentence_forecast",
     "sentence_funnel",
     "sentence_hindsight",
     "sentence_holdout",
     "sentence_lgd",
+    "sentence_light_shares",
     "sentence_lights",
+    "sentence_lights_back_test",
     "sentence_median_resolution",
     "sentence_model",
     "sentence_model_choice",
+    "sentence_morning",
+    "sentence_overrides",
     "sentence_packages",
     "sentence_plateau",
+    "sentence_pre_due_effect",
     "sentence_predictions",
     "sentence_promise_score",
     "sentence_promises",
+    "sentence_promises_due",
     "sentence_ranks",
     "sentence_reconciliation",
     "sentence_recovery",
     "sentence_residuals",
+    "sentence_sample_size",
     "sentence_second_opinion",
     "sentence_source_columns",
     "sentence_stability",
@@ -115,4 +140,5 @@ __all__ = [
     "sentence_time_to_cure",
     "sentence_ultimate_outcomes",
     "sentence_validation",
+    "sentence_worklist",
 ]
