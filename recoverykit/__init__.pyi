@@ -235,6 +235,7 @@ from .portfolio.time_to_cure import estimate_time_to_cure as estimate_time_to_cu
 from .portfolio.validation import Validation as Validation
 from .portfolio.validation import ValidationLimit as ValidationLimit
 from .portfolio.validation import book_as_of as book_as_of
+from .portfolio.validation import months_before as months_before
 from .portfolio.validation import population_stability_index as population_stability_index
 from .portfolio.validation import validate_time_to_cure as validate_time_to_cure
 from .portfolio.workout import all_exclusions as all_exclusions

@@ -52,7 +52,7 @@ __all__ = [
     "triage_cases",
 ]
 
-_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.99)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

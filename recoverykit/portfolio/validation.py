@@ -63,6 +63,7 @@ __all__ = [
     "Validation",
     "ValidationLimit",
     "book_as_of",
+    "months_before",
     "population_stability_index",
     "validate_time_to_cure",
 ]

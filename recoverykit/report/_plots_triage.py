@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from recoverykit.report import theme
@@ -17,6 +18,8 @@ from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 _LIGHTS = {"green": "#BFE3D5", "yellow": "#F4D58A", "red": "#D98F6A"}
 _MONEY = FuncFormatter(lambda value, _: money_tick(value))
 _GRID = 240
+#: Share of the figure that an area needs for its words.
+_ROOM_FOR_WORDS = 0.05
 
 
 @themed()
@@ -56,17 +59,23 @@ def plot_light_map(thresholds: pd.DataFrame, *, currency: str = "") -> ReportFig
     ax.pcolormesh(stake, prob, shade, cmap=ListedColormap([*_LIGHTS.values()]), vmin=0, vmax=2, rasterized=True)
     for place, name in enumerate(names):
         inside = best == place
-        if inside.mean() > 0.02:
+        if inside.mean() > _ROOM_FOR_WORDS:
             rows, columns = np.nonzero(inside)
-            words = "green: leave alone" if place == 0 else f"{light[place]}: {name.replace('_', ' ')}"
             middle = np.argsort((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)[0]
+            words = "leave alone" if place == 0 else name.replace("_", " ")
             ax.text(stake[columns[middle]], prob[rows[middle]], words, ha="center", va="center", color=theme.INK)
+    words_of = {
+        colour: [name.replace("_", " ") for name, its in zip(names, light, strict=True) if its == colour]
+        for colour in _LIGHTS
+    }
+    keys = [Patch(color=_LIGHTS[c], label=f"{c}: {' or '.join(words)}") for c, words in words_of.items() if words]
+    ax.legend(handles=keys, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(_MONEY)
     ax.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     ax.grid(visible=False)
     ax.set_xlabel(f"Amount at stake: recovery if cured less recovery if not{f', {currency}' if currency else ''}")
-    share_axis(ax, "Probability of curing without treatment", upper=1.0)
+    share_axis(ax, "Probability of self-cure", upper=1.0)
     middle_rows = thresholds[thresholds["at_stake_quantile"] == 0.5]
     told = "; ".join(
         f"{row['treatment'].replace('_', ' ')} pays below {format_share(row['threshold'])}"
@@ -77,7 +86,7 @@ def plot_light_map(thresholds: pd.DataFrame, *, currency: str = "") -> ReportFig
     alt = f"With the median amount at stake, {format_money(middle_rows['at_stake_amount'].iloc[0], currency)}: {told}."
     caption = (
         "A treatment pays where its gain exceeds its cost and the price of the capacity that it takes. The axis runs "
-        "from the 5 % to the 95 % point of the amounts at stake. Where capacity runs out, cases at the edge go without."
+        "from the 5 % to the 99 % point of the amounts at stake. Where capacity runs out, cases at the edge go without."
     )
     return ReportFigure(figure, title, alt, caption)
 
@@ -108,7 +117,7 @@ def plot_light_calibration(groups: pd.DataFrame, *, horizon_months: int) -> Repo
     ax.plot([0, limit], [0, limit], color=theme.MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
     ax.vlines(shown["predicted"], shown["lower"], shown["upper"], color=theme.ACCENT, linewidth=2.0, alpha=0.5)
     ax.plot(shown["predicted"], shown["cured_rate"], "o", color=theme.ACCENT, markersize=6)
-    ax.set_xlim(0, limit)
+    ax.set_xlim(0, min(1.0, 1.15 * max(float(shown["predicted"].max()), 0.05)))
     ax.xaxis.set_major_formatter(PERCENT)
     share_axis(ax, "Observed share cured", upper=limit)
     ax.set_xlabel(f"Stated probability of curing within {horizon_months} months")
