@@ -81,8 +81,10 @@ class PreDueWorklist:
         return int((self.rows["status"] == "overdue").sum())
 
     def counts(self) -> pd.DataFrame:
-        """Return step, channel, n_due and n_overdue, which name nobody, in the order of the due dates."""
+        """Return step, channel, n_due and n_overdue, which name nobody, the earliest step before the due date first."""
+        days = (self.rows["due_date"] - self.rows["step_date"]).groupby(self.rows["step"]).median()
         table = self.rows.groupby(["step", "channel", "status"]).size().unstack("status", fill_value=0)
+        table = table.loc[table.index.to_frame()["step"].map(days).sort_values(ascending=False, kind="stable").index]
         table = table.reindex(columns=["due", "overdue"], fill_value=0).rename_axis(columns=None)
         return table.rename(columns={"due": "n_due", "overdue": "n_overdue"}).reset_index()
 
@@ -179,7 +181,7 @@ def pre_due_worklist(
 
 def verify_cover(
     instalments: pd.DataFrame,
-    turnover: pd.DataFrame,
+    turnover: pd.DataFrame | None,
     *,
     as_of: str | pd.Timestamp,
     months: int = 3,
@@ -195,8 +197,8 @@ def verify_cover(
     ----------
     instalments : DataFrame
         Contract table.
-    turnover : DataFrame
-        Contract table: facility_id, month_end, inflow_amount >= 0.
+    turnover : DataFrame or None
+        Contract table: facility_id, month_end, inflow_amount >= 0. Without it the cover of every instalment is unknown.
     as_of : date-like
         The day; months that end after it are not read.
     months : int
@@ -232,12 +234,11 @@ def verify_cover(
     wrong += [] if minimum_ratio > 0 else [f"minimum_ratio is {minimum_ratio}; it must be above 0"]
     if wrong:
         raise ValueError("; ".join(wrong))
-    check_frames(
-        {
-            "instalments": (instalments, INSTALMENT_COLUMNS),
-            "turnover": (turnover, ["facility_id", "month_end", "inflow_amount"]),
-        }
-    )
+    columns = ["facility_id", "month_end", "inflow_amount"]
+    if turnover is None:
+        nothing = {name: pd.Series(dtype=float) for name in columns}
+        turnover = pd.DataFrame(nothing).assign(month_end=pd.to_datetime(pd.Series(dtype=object)))
+    check_frames({"instalments": (instalments, INSTALMENT_COLUMNS), "turnover": (turnover, columns)})
     day = day_of(as_of, "as_of")
     last = (day + pd.Timedelta(days=1)).to_period("M") - 1  # the last month that is whole by the end of the day
     period = turnover["month_end"].dt.to_period("M")

@@ -123,7 +123,7 @@ class WarRoom:
 def war_room(
     instalments: pd.DataFrame,
     actions: pd.DataFrame,
-    promises: pd.DataFrame,
+    promises: pd.DataFrame | None,
     facilities: pd.DataFrame,
     *,
     as_of: str | pd.Timestamp,
@@ -140,7 +140,7 @@ def war_room(
     Parameters
     ----------
     instalments, actions, promises : DataFrame
-        Contract tables. What is dated after the day is not read.
+        Contract tables. What is dated after the day is not read. Promises may be None where there are none.
     facilities : DataFrame
         facility_id, collateral_kind and the columns of ``segment_by``.
     as_of : date-like
@@ -175,6 +175,10 @@ def war_room(
     """
     if days_back < 1 or days_at_default < 0:
         raise ValueError(f"days_back is {days_back}, at least 1; days_at_default is {days_at_default}, at least 0")
+    if promises is None:
+        columns = [name.removesuffix("?") for name in PROMISE_COLUMNS]
+        days = {name: "datetime64[ns]" for name in columns if name.endswith("_date")}
+        promises = pd.DataFrame({name: pd.Series(dtype=days.get(name, float)) for name in columns})
     needed: dict[str, Any] = {
         "instalments": (instalments, INSTALMENT_COLUMNS),
         "actions": (actions, ["facility_id", "action_time", "kind", "result"]),

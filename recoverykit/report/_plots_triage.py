@@ -50,32 +50,28 @@ def plot_light_map(thresholds: pd.DataFrame, *, currency: str = "") -> ReportFig
     gain = [
         (1 - prob)[:, None] * row["uplift"] * stake[None, :] - row["full_cost_amount"] for _, row in menu.iterrows()
     ]
-    names = ["none", *menu["treatment"]]
     best = np.argmax(np.stack([np.zeros((_GRID, _GRID)), *gain]), axis=0)
     light = ["green", *menu["light"]]
     shade = np.array([[*_LIGHTS].index(name) for name in light])[best]
     figure = theme.new_figure(3.9)
     ax = figure.subplots()
     ax.pcolormesh(stake, prob, shade, cmap=ListedColormap([*_LIGHTS.values()]), vmin=0, vmax=2, rasterized=True)
-    for place, name in enumerate(names):
+    said = ["leave alone", *(name.replace("_", " ") for name in menu["treatment"])]
+    for place, words in enumerate(said):
         inside = best == place
         if inside.mean() > _ROOM_FOR_WORDS:
             rows, columns = np.nonzero(inside)
             middle = np.argsort((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)[0]
-            words = "leave alone" if place == 0 else name.replace("_", " ")
             ax.text(stake[columns[middle]], prob[rows[middle]], words, ha="center", va="center", color=theme.INK)
-    words_of = {
-        colour: [name.replace("_", " ") for name, its in zip(names, light, strict=True) if its == colour]
-        for colour in _LIGHTS
-    }
+    words_of = {c: [words for words, its in zip(said, light, strict=True) if its == c] for c in _LIGHTS}
     keys = [Patch(color=_LIGHTS[c], label=f"{c}: {' or '.join(words)}") for c, words in words_of.items() if words]
-    ax.legend(handles=keys, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(_MONEY)
     ax.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     ax.grid(visible=False)
     ax.set_xlabel(f"Amount at stake: recovery if cured less recovery if not{f', {currency}' if currency else ''}")
     share_axis(ax, "Probability of self-cure", upper=1.0)
+    ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, frameon=False)
     middle_rows = thresholds[thresholds["at_stake_quantile"] == 0.5]
     told = "; ".join(
         f"{row['treatment'].replace('_', ' ')} pays below {format_share(row['threshold'])}"

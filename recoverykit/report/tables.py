@@ -18,6 +18,8 @@ __all__ = ["bridge_for_page", "merge_small", "show_table"]
 WITHHELD = "\u2013"
 _NUMBERS = frozenset({"share", "money", "cents", "count", "months", "ratio"})
 _SEGMENTS = frozenset({"segment", "basis", "parent", "unit", "court", "level"})
+#: Columns whose values are names of the house's own lists, which a reader sees as words.
+_NAMES = frozenset({"step", "rule", "channel", "action", "treatment"})
 _BOUNDS = frozenset({"lower", "upper", "standard_error"})
 _STYLE = (
     "<style>:where(.rk-table){border-collapse:collapse;font-variant-numeric:tabular-nums}"
@@ -144,6 +146,8 @@ def _cell(name: str, value: Any, kind: Kind) -> str:
         return outcome_words(value)
     if name == "term":
         return label_of(value)
+    if name in _NAMES and isinstance(value, str):
+        return value.replace("_", " ")
     return format_value(value, kind)
 
 
