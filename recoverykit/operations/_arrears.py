@@ -8,7 +8,7 @@ on record and counts as unpaid until then.
 import numpy as np
 import pandas as pd
 
-from recoverykit.operations._money import in_cents
+from recoverykit.operations._cents import cents as in_cents
 
 INSTALMENT_COLUMNS = ("facility_id", "due_date", "due_amount", "paid_amount", "paid_date?")
 

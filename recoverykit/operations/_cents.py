@@ -15,3 +15,14 @@ def sums_of_cents(frame: pd.DataFrame, columns: list[str], by: list[str]) -> pd.
     whole = pd.DataFrame({name: cents(frame[name]) for name in columns}, index=frame.index)
     keys = [frame[name] for name in by]
     return whole.groupby(keys, sort=True).sum() / 100.0
+
+
+def total(amount: pd.Series) -> float:
+    """Return the sum of amounts to the cent.
+
+    Examples
+    --------
+    >>> total(pd.Series([0.1, 0.2]))
+    0.3
+    """
+    return int(cents(amount).sum()) / 100

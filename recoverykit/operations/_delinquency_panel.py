@@ -4,7 +4,7 @@ import pandas as pd
 
 from recoverykit.operations._arrears import INSTALMENT_COLUMNS, arrears, unpaid_amount
 from recoverykit.operations._border import check_frames, day_of
-from recoverykit.operations._money import in_cents
+from recoverykit.operations._cents import cents as in_cents
 from recoverykit.vocabulary import FacilityStatus
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from recoverykit.errors import InsufficientDataError
 from recoverykit.operations._border import check_frames
-from recoverykit.operations._money import in_cents, total
+from recoverykit.operations._cents import cents as in_cents
+from recoverykit.operations._cents import total
 from recoverykit.vocabulary import FacilityStatus
 
 CURRENT, NOT_REPORTED = "current", "not reported"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recoverykit.operations._arrears import arrears
-from recoverykit.operations._money import in_cents
+from recoverykit.operations._cents import cents as in_cents
 from recoverykit.operations._warroom_rules import EscalationRule, EscalationRules
 from recoverykit.vocabulary import CONVERSATION_RESULTS, WHOLE_BOOK, ActionKind, ActionResult, segment_name
 

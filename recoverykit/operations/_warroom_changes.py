@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from recoverykit.operations._arrears import unpaid_amount
-from recoverykit.operations._money import in_cents
+from recoverykit.operations._cents import cents as in_cents
 from recoverykit.operations._warroom_cases import DONE, Morning
 from recoverykit.vocabulary import Outcome
 

@@ -15,8 +15,8 @@ import pandas as pd
 from recoverykit.errors import InsufficientDataError
 from recoverykit.operations._arrears import INSTALMENT_COLUMNS
 from recoverykit.operations._border import check_frames, day_of
+from recoverykit.operations._cents import cents as in_cents
 from recoverykit.operations._delinquency_panel import delinquency_panel
-from recoverykit.operations._money import in_cents
 from recoverykit.operations._predue_effect import PreDueEffect, pre_due_effect, pre_due_sample_size
 from recoverykit.operations._predue_schedule import PreDueSchedule, PreDueStep, read_pre_due_schedule
 from recoverykit.operations._predue_worklist import (

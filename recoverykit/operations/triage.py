@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recoverykit.operations._money import total
+from recoverykit.operations._cents import total
 from recoverykit.operations._self_cure import cures_since, triage_cases
 from recoverykit.operations._triage_backtest import LightsBackTest, back_test_lights
 from recoverykit.operations._triage_fixed import FIXED_SHARES, fixed_shares

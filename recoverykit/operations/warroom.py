@@ -14,7 +14,8 @@ import pandas as pd
 
 from recoverykit.operations._arrears import INSTALMENT_COLUMNS
 from recoverykit.operations._border import check_frames, day_of
-from recoverykit.operations._money import in_cents, total
+from recoverykit.operations._cents import cents as in_cents
+from recoverykit.operations._cents import total
 from recoverykit.operations._warroom_cases import COMING, DONE, DUE, ONE_DAY, OVERDUE, morning, triggers
 from recoverykit.operations._warroom_changes import CLOSED, CURED, ENTERED, PAID, flow, movements, newly_escalated
 from recoverykit.operations._warroom_rules import (
