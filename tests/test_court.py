@@ -7,6 +7,7 @@ import pytest
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 import recoverykit as rk
+from recoverykit.operations._cents import cents
 
 DATE = "2026-06-30"
 #: Sums of the same numbers in another order.
@@ -145,6 +146,11 @@ def test_money_is_exact_and_parts_give_the_whole(court):
         assert np.rint(costs.loc[["north", "south"], name] * 100).sum() == whole
 
 
+def test_amounts_that_no_float_holds_are_whole_cents():
+    # 0.29 times 100 is 28.999999999999996
+    assert cents(pd.Series([0.29, 1.15, 4.35])).tolist() == [29, 115, 435]
+
+
 def test_load_by_hand_and_what_waits_is_what_came_less_what_went(court):
     load = rk.court_capacity(court, reporting_date=DATE).set_index(["court", "period"])
     # north: three filed in the first quarter, all of them ended in it; one filed in the second and still there
@@ -156,6 +162,13 @@ def test_load_by_hand_and_what_waits_is_what_came_less_what_went(court):
     assert (load["n_pending"] == load["n_start"] + load["n_filed"] - load["n_finished"]).all()
     after = load.groupby("court")["n_pending"].shift()
     assert (load["n_start"] == after.fillna(0)).all()
+
+
+def test_backlog_goes_by_the_pace_of_the_last_four_periods(court):
+    load = rk.court_capacity(court, reporting_date=DATE, period="M").set_index(["court", "period"])
+    # north finished one case in January, none in February, two in March and none since: 2 in the last four months
+    assert load.loc["north", "n_finished"].tolist() == [1, 0, 2, 0, 0, 0]
+    assert load.loc[("north", "2026-06"), "backlog_months"] == pytest.approx(1 / 0.5)
 
 
 def test_a_period_cut_short_has_no_backlog(court):

@@ -39,6 +39,7 @@ def log():
             ("FA2", "2025-02-10", "collateral", 480.0),  # month 1
             ("FB1", "2026-01-15", "repayment", 1000.0),  # the last day of month 12
             ("FB2", "2026-03-20", "repayment", 40.0),  # a young case
+            ("FB2", "2026-06-20", "repayment", 10.0),  # in its fourth month, which is not over
             ("FB3", "2025-01-08", "repayment", 300.0),  # all paid before beta began
         ],
         columns=["facility_id", "cash_flow_date", "kind", "amount"],
@@ -69,7 +70,7 @@ def test_cases_by_hand(recovery):
     cases = recovery.cases.set_index("episode_id")
     assert cases["unit"].to_dict() == {"A1": "alpha", "A2": "alpha", "B1": "beta", "B2": "beta"}
     assert cases["owed_amount"].tolist() == [900.0, 500.0, 2000.0, 100.0]
-    assert cases["recovered_amount"].tolist() == [450.0, 480.0, 1000.0, 40.0]
+    assert cases["recovered_amount"].tolist() == [450.0, 480.0, 1000.0, 50.0]
     assert cases["months_observed"].tolist() == [17, 16, 17, 3]
     assert cases["is_old_enough"].tolist() == [True, True, True, False]
     # 480 of 500 is 96 %: the only one above 90 %; the young case is not judged
@@ -92,7 +93,7 @@ def test_curve_by_month_uses_young_cases_for_the_months_that_they_were_observed(
     beta = recovery.by_month[recovery.by_month["unit"] == "beta"].set_index("month")
     # months 1 to 3: 2,000 + 100 owed; month 1 brings 40 of the young case; month 12: 1,000 of 2,000
     assert beta.loc[1, "owed_amount"] == 2100.0
-    assert beta.loc[4, "owed_amount"] == 2000.0
+    assert beta.loc[4, ["owed_amount", "recovered_amount"]].tolist() == [2000.0, 0.0]
     assert beta.loc[11, "recovery_rate"] == pytest.approx(40 / 2100)
     assert beta.loc[12, "recovery_rate"] == pytest.approx(40 / 2100 + 0.5)
 
