@@ -82,12 +82,15 @@ class RegulatoryLgd:
     downturn : Downturn
     floor : float or None
         Input floor, share of EAD; None where none is known.
+    long_run : float
+        Average over all defaults, each loss floored at 0, share of EAD: what downturn and margins are added to.
     """
 
     steps: pd.DataFrame
     margins: tuple[Margin, ...]
     downturn: Downturn
     floor: float | None
+    long_run: float
 
     @property
     def lgd(self) -> float:
@@ -281,4 +284,4 @@ def regulatory_lgd(
         levels.append(("Input floor", max(reached, floor)))
     steps = pd.DataFrame(levels, columns=["step", "lgd"])
     steps.insert(1, "change", steps["lgd"].diff().fillna(steps["lgd"]))
-    return RegulatoryLgd(steps, tuple(margins), stressed, floor)
+    return RegulatoryLgd(steps, tuple(margins), stressed, floor, long_run)
