@@ -200,7 +200,7 @@ def driver_ratios(fit: MixtureCureFit | None, frame: pd.DataFrame) -> pd.DataFra
     is_driver = table["part"].isin(["incidence", "latency"]) & (table["term"] != "Intercept")
     table = table.loc[is_driver, DRIVER_COLUMNS[:5]].reset_index(drop=True)
     table[["estimate", "lower", "upper"]] = np.exp(table[["estimate", "lower", "upper"]])
-    return _named(table, frame)
+    return named_terms(table, frame)
 
 
 def cox_ratios(frame: pd.DataFrame, terms: list[str], level: float) -> pd.DataFrame:
@@ -212,12 +212,12 @@ def cox_ratios(frame: pd.DataFrame, terms: list[str], level: float) -> pd.DataFr
     model = CoxModel("~ " + " + ".join(terms))
     times = {"duration_col": "months_in_default", "event_col": "has_cured", "entry_col": "entry_months"}
     try:
-        return _named(model.fit(scaled, level=level, **times).to_frame(), frame)
+        return named_terms(model.fit(scaled, level=level, **times).to_frame(), frame)
     except (InsufficientDataError, ConvergenceError):
         return pd.DataFrame()
 
 
-def _named(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+def named_terms(table: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Take terms apart: ``scale(ltv_ratio)`` is a number, ``product[T.heloc]`` a level against a reference."""
     words = table["term"].str.replace(r"scale\((.*)\)", r"\1", regex=True)
     parts = words.str.extract(r"^(?P<driver>\w+)(?:\[T\.(?P<level>.*)\])?$")

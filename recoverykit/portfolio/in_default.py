@@ -1,8 +1,9 @@
 """What defaulted exposures are expected to lose from here on, by months in default, and the capital that follows.
 
-The best estimate (ELBE) is what of the outstanding amount does not come any more; the LGD in-default adds a downturn and
-the margins of conservatism; the gap between the two is the capital charge of a defaulted exposure. Both are shares of
-what is outstanding, not of the exposure at default: a loan that has paid half and will pay the other half loses nothing.
+The best estimate (ELBE) is the part of the outstanding amount that does not come any more; the LGD in-default adds a
+downturn and the margins of conservatism; the gap between the two is the capital charge of a defaulted exposure. Both
+are shares of what is outstanding, not of the exposure at default: a loan that has paid half and will pay the other half
+loses nothing. They are weighted by what is outstanding, because they are multiplied by it.
 """
 
 from collections.abc import Sequence

@@ -39,7 +39,7 @@ class Workout:
     worksheet : DataFrame
         One row per episode with its realised LGD.
     cells : DataFrame
-        Sums by segment columns, obligor and month in default: the input of the curves.
+        Sums by segment columns, default vintage, obligor and month in default: the input of the curves.
     triangle : DataFrame
         Sums by segment columns, default vintage and month.
     exclusions : DataFrame
@@ -121,7 +121,9 @@ def workout(book: Book, policy: LedgerPolicy) -> Workout:
     return Workout(
         ledger=ledger,
         worksheet=built.worksheet.to_pandas(),
-        cells=history.triangle.recovery_cells(book.episodes, ledger, by=book.segment_by).to_pandas(),
+        cells=history.triangle.recovery_cells(
+            book.episodes, ledger, by=(*book.segment_by, "default_vintage")
+        ).to_pandas(),
         triangle=history.triangle.vintage_triangle(book.episodes, ledger, by=book.segment_by).to_pandas(),
         exclusions=built.exclusions.to_pandas(),
     )

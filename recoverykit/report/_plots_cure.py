@@ -168,7 +168,7 @@ def _short_words(row: pd.Series) -> str:
     return label_of(str(row["term"])) if is_missing(driver) else driver_words(str(driver), str(row.get("level") or ""))
 
 
-def _term_words(row: pd.Series) -> str:
+def term_words(row: pd.Series) -> str:
     """Return a term's words with what its ratio is per: a standard deviation, or the category it is held against."""
     words = _short_words(row)
     words = words[:1].upper() + words[1:]
@@ -210,7 +210,7 @@ def _draw_ratios(ax: Axes, part: pd.DataFrame, heading: str, axis_label: str) ->
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="x")
     ax.grid(visible=False, axis="y")
-    ax.set_yticks(height, [_term_words(row) for _, row in part.iterrows()])
+    ax.set_yticks(height, [term_words(row) for _, row in part.iterrows()])
     ax.set_ylim(-0.7, len(part) - 0.3)
     ax.tick_params(axis="y", colors=theme.INK)
     ax.set_title(heading, loc="left", fontweight="bold")

@@ -8,9 +8,11 @@ from recoverykit.report._plots_book import plot_allowance_by_segment, plot_cover
 from recoverykit.report._plots_conduct import plot_contact_breaches
 from recoverykit.report._plots_court import plot_court_load, plot_court_phases, plot_package_effect
 from recoverykit.report._plots_cure import plot_coefficients, plot_cox_snell
+from recoverykit.report._plots_lgd import plot_lgd_averages, plot_lgd_drivers
 from recoverykit.report._plots_loss import plot_back_test, plot_lgd_steps
 from recoverykit.report._plots_predue import plot_claimed_reduction, plot_pre_due_arms, plot_roll_rates
 from recoverykit.report._plots_promises import plot_time_to_kept
+from recoverykit.report._plots_outcomes import plot_in_default, plot_outcome_losses
 from recoverykit.report._plots_recovery import (
     plot_lgd_comparison,
     plot_lgd_distribution,
@@ -20,6 +22,7 @@ from recoverykit.report._plots_recovery import (
 from recoverykit.report._plots_scorecards import plot_bonus_luck, plot_funnel, plot_shrunken_ranks, plot_units
 from recoverykit.report._plots_survival import plot_cumulative_incidence, plot_time_to_cure, plot_time_to_resolution
 from recoverykit.report._plots_triage import plot_light_calibration, plot_light_map, plot_strategies
+from recoverykit.report._plots_triangle import plot_triangle
 from recoverykit.report._plots_validation import (
     plot_calibration,
     plot_calibration_by_month,
@@ -48,13 +51,17 @@ __all__ = [
     "plot_episodes_by_vintage",
     "plot_follow_ups",
     "plot_funnel",
+    "plot_in_default",
+    "plot_lgd_averages",
     "plot_lgd_comparison",
     "plot_lgd_distribution",
+    "plot_lgd_drivers",
     "plot_lgd_steps",
     "plot_light_calibration",
     "plot_light_map",
     "plot_never_cured",
     "plot_package_effect",
+    "plot_outcome_losses",
     "plot_parameter_stability",
     "plot_pre_due_arms",
     "plot_recovery_curve",
@@ -65,5 +72,6 @@ __all__ = [
     "plot_time_to_kept",
     "plot_time_to_resolution",
     "plot_units",
+    "plot_triangle",
     "plot_vintages",
 ]

@@ -40,6 +40,12 @@ from recoverykit.report._sentences_cure import (
     sentence_second_opinion,
     sentence_ultimate_outcomes,
 )
+from recoverykit.report._sentences_lgd import (
+    sentence_in_default,
+    sentence_lgd_drivers,
+    sentence_outcome_losses,
+    sentence_vintages,
+)
 from recoverykit.report._sentences_loss import (
     sentence_back_test,
     sentence_calendar,
@@ -112,8 +118,10 @@ __all__ = [
     "sentence_funnel",
     "sentence_hindsight",
     "sentence_holdout",
+    "sentence_in_default",
     "sentence_lgd",
     "sentence_light_shares",
+    "sentence_lgd_drivers",
     "sentence_lights",
     "sentence_lights_back_test",
     "sentence_median_resolution",
@@ -122,6 +130,7 @@ __all__ = [
     "sentence_morning",
     "sentence_overrides",
     "sentence_packages",
+    "sentence_outcome_losses",
     "sentence_plateau",
     "sentence_pre_due_effect",
     "sentence_predictions",
@@ -141,4 +150,5 @@ __all__ = [
     "sentence_ultimate_outcomes",
     "sentence_validation",
     "sentence_worklist",
+    "sentence_vintages",
 ]

@@ -142,8 +142,8 @@ def _cell(name: str, value: Any, kind: Kind) -> str:
     """Write one cell; outcomes, segments and terms of a model in words."""
     if name in _SEGMENTS and isinstance(value, str):
         return segment_words(value)
-    if name == "outcome" and value in set(Outcome):
-        return outcome_words(value)
+    if name == "outcome" and isinstance(value, str):
+        return outcome_words(value) if value in set(Outcome) else label_of(value)
     if name == "term":
         return label_of(value)
     if name in _NAMES and isinstance(value, str):

@@ -1,0 +1,180 @@
+"""Sentences about the parts of a loss: its endings, what defaulted exposures still lose, its drivers, its vintages."""
+
+from typing import Any
+
+import pandas as pd
+
+from recoverykit.report.formats import (
+    format_share,
+    is_missing,
+    listed,
+)
+from recoverykit.report.labels import driver_words, label_of, outcome_words, segment_words
+from recoverykit.vocabulary import Outcome
+
+#: Two averages that differ by less tell the same: a percentage point.
+_CLOSE = 0.01
+_MONTHS_LATER = 24
+
+
+def sentence_outcome_losses(endings: pd.DataFrame, *, all_in: float, basis: str | None = None, note: str = "") -> str:
+    r"""Say what the endings add up to, which of them costs most, and how that stands to the all-in average.
+
+    Parameters
+    ----------
+    endings : DataFrame
+        One row per outcome of a new default: outcome, probability, loss_given_outcome, contribution.
+    all_in : float
+        The all-in average from the recovery curve, share of EAD.
+    basis : str, optional
+        Whose episodes the model of all outcomes rests on.
+    note : str
+        Why there is no model.
+
+    Examples
+    --------
+    >>> endings = pd.DataFrame({"outcome": ["cured", "written_off"], "probability": [0.6, 0.4],
+    ...                         "loss_given_outcome": [0.05, 0.7], "contribution": [0.03, 0.28]})
+    >>> text = sentence_outcome_losses(endings, all_in=0.305, basis="all")
+    >>> print(text.replace("\u202f", " ").replace(": by", ":\nby").replace(". Most", ".\nMost"))
+    The endings of a new default add up to a loss of 31.0 %, 0.5 points above the average over all episodes, so two
+    ways that share nothing but the cash flows agree.
+    Most of it, 28.0 points, comes from loans written off: 40.0 % of all, at a loss of 70.0 % each.
+    """
+    if endings.empty:
+        return f"There is no model of all outcomes: {note}." if note else "There is no model of all outcomes."
+    total = float(endings["contribution"].sum(skipna=False))
+    if is_missing(total):
+        return "The loss of one of the endings is not known, so they are not added up."
+    gap = total - all_in
+    place = "above" if gap > 0 else "below"
+    points = f"{abs(100 * gap):.1f} points {place} the average over all episodes"
+    verdict = (
+        "so two ways that share nothing but the cash flows agree"
+        if abs(gap) < _CLOSE
+        else "which is more than the two ways should differ by, unless a thin segment borrows its endings from a parent"
+    )
+    most = max(endings.to_dict("records"), key=lambda row: row["contribution"])
+    return (
+        f"The endings of a new default add up to a loss of {format_share(total)}, {points}, {verdict}. "
+        f"Most of it, {100 * most['contribution']:.1f} points, comes from loans {_ending(most['outcome'])}: "
+        f"{format_share(most['probability'])} of all, at a loss of {format_share(most['loss_given_outcome'])} each."
+        + (f" How loans end is taken from: {segment_words(basis).lower()}." if basis else "")
+    )
+
+
+def sentence_in_default(table: pd.DataFrame, *, basis: str = "") -> str:
+    r"""Say what a new default and one of two years are expected to lose, and the capital charge of each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per month in default: months, elbe, lgd_in_default, k, shares of the outstanding amount.
+    basis : str
+        Whose episodes the curve rests on.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"months": [0, 24], "elbe": [0.2, 0.7], "lgd_in_default": [0.35, 0.9], "k": [0.15, 0.2]})
+    >>> print(sentence_in_default(table).replace("\u202f", " ").replace("; ", ";\n"))
+    Of the outstanding amount a new default is expected to lose 20.0 %, with downturn and margins 35.0 %;
+    one that has been open for 24 months 70.0 % and 90.0 %. The capital charge is 15.0 % and 20.0 %.
+    """
+    first = table.iloc[0]
+    later = table[table["months"] <= _MONTHS_LATER].iloc[-1]
+    text = (
+        f"Of the outstanding amount a new default is expected to lose {format_share(first['elbe'])}, with downturn and "
+        f"margins {format_share(first['lgd_in_default'])}"
+    )
+    if later["months"] == first["months"]:
+        text += f". The capital charge is {format_share(first['k'])}."
+    else:
+        text += (
+            f"; one that has been open for {int(later['months'])} months {format_share(later['elbe'])} and "
+            f"{format_share(later['lgd_in_default'])}. The capital charge is {format_share(first['k'])} and "
+            f"{format_share(later['k'])}."
+        )
+    return text + (f" The curve is that of: {segment_words(basis).lower()}." if basis else "")
+
+
+def sentence_lgd_drivers(drivers: pd.DataFrame, *, n_episodes: int = 0, n_closed: int = 0, note: str = "") -> str:
+    r"""Say which drivers clearly go with a higher or a lower loss, and which leave it open.
+
+    Parameters
+    ----------
+    drivers : DataFrame
+        One row per term: term, estimate, lower, upper (points as shares of EAD), driver and level.
+    n_episodes, n_closed : int
+        Episodes behind the regression, and those of them that are closed.
+    note : str
+        Why there is no regression.
+
+    Examples
+    --------
+    >>> drivers = pd.DataFrame({"term": ["a", "b"], "estimate": [0.04, -0.01], "lower": [0.02, -0.03],
+    ...                         "upper": [0.06, 0.01], "driver": ["ltv_ratio", "credit_score"], "level": ["", ""]})
+    >>> sentence_lgd_drivers(drivers)
+    'A higher loss goes with loan to value. For credit score the direction is open.'
+    """
+    if drivers.empty:
+        return f"There is no regression of the loss: {note}." if note else ""
+    sign = (drivers["lower"] > 0).astype(int) - (drivers["upper"] < 0).astype(int)
+    names = [_driver(row) for row in drivers.to_dict("records")]
+    kinds = {kind: [name for name, s in zip(names, sign, strict=True) if s == kind] for kind in (1, -1, 0)}
+    told = [f"A higher loss goes with {listed(kinds[1])}."] if kinds[1] else []
+    told += [f"A lower loss goes with {listed(kinds[-1])}."] if kinds[-1] else []
+    told += [f"For {listed(kinds[0])} the direction is open."] if kinds[0] else []
+    if n_episodes > n_closed:
+        told.append(
+            f"Of the loans behind it {format_share(1 - n_closed / n_episodes)} are open and count at their expected "
+            "loss, which knows no driver; so the true differences are larger rather than smaller."
+        )
+    return " ".join(told)
+
+
+def sentence_vintages(
+    *,
+    recovered: float | None,
+    ultimate: float | None,
+    youngest: str,
+    n_vintages: int,
+    youngest_recovered: float | None = None,
+    youngest_ultimate: float | None = None,
+    note: str = "",
+) -> str:
+    r"""Say what all vintages have recovered and will, and the same of the youngest.
+
+    Parameters
+    ----------
+    recovered, ultimate, youngest_recovered, youngest_ultimate : float or None
+        Shares of EAD.
+    youngest : str
+        The youngest vintage with enough episodes to be told.
+    n_vintages : int
+    note : str
+        Why there is no estimate.
+
+    Examples
+    --------
+    >>> text = sentence_vintages(recovered=0.6, ultimate=0.78, youngest="2026Q3", n_vintages=19, youngest_recovered=0.0,
+    ...                          youngest_ultimate=0.79)
+    >>> print(text.replace("\u202f", " ").replace("; ", ";\n"))
+    The 19 vintages have brought in 60.0 % of their exposure and are expected to bring 78.0 % in all;
+    the youngest, 2026Q3, 0.0 % so far and 79.0 % in all.
+    """
+    if is_missing(recovered):
+        return f"The vintages cannot be carried on: {note}." if note else "No vintage is large enough to be told."
+    return (
+        f"The {n_vintages} vintages have brought in {format_share(recovered)} of their exposure and are expected to "
+        f"bring {format_share(ultimate)} in all; the youngest, {youngest}, {format_share(youngest_recovered)} so far "
+        f"and {format_share(youngest_ultimate)} in all."
+    )
+
+
+def _ending(outcome: str) -> str:
+    return outcome_words(outcome) if outcome in set(Outcome) else "that are never resolved"
+
+
+def _driver(row: dict[Any, Any]) -> str:
+    driver = row.get("driver")
+    return label_of(str(row["term"])) if is_missing(driver) else driver_words(str(driver), str(row.get("level") or ""))
