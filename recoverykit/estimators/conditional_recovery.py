@@ -8,7 +8,7 @@ assumes nothing, and sets what came in beside what the approach says. Neither kn
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,8 @@ class ConditionalRecovery:
         Episodes left out because their recoveries before observation are not known.
     level : float
         Confidence level of the band.
+    n_own_months : int or None
+        Months that rest on the episodes themselves, where a tail carries the curve on; None without a tail.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class ConditionalRecovery:
     n_open_at_start: Array
     n_late_entry: int
     level: float
+    n_own_months: int | None = None
 
     def remaining_after(self, month: ArrayLike, recovered_rate: ArrayLike) -> Array:
         """Return the net recovery still expected of open episodes, as a share of EAD.
@@ -119,6 +122,7 @@ def conditional_recovery(
     ledger: pd.DataFrame,
     *,
     amount_col: str = "present_value_amount",
+    tail: ConditionalRecovery | None = None,
     minimum_at_risk: int = MINIMUM_OPEN,
     n_bootstrap: int = 0,
     rng: np.random.Generator | None = None,
@@ -135,6 +139,8 @@ def conditional_recovery(
         Their cash flows: episode_id, month, recovery_month and the amount. Not changed.
     amount_col : str
         Net recovery, currency.
+    tail : ConditionalRecovery, optional
+        The curve of a parent, which carries this one on after its last month. Without it nothing is expected there.
     minimum_at_risk : int
         The curve ends at the last month with at least this many open episodes at its start.
     n_bootstrap : int
@@ -161,7 +167,8 @@ def conditional_recovery(
     -----
     With o the outstanding part of EAD, max(EAD - recovered, 0), and sums over episodes open at the start of month m and
     observed through it: p_m = sum of recoveries / sum of o before, q_m = sum of o after on those still open / sum of o
-    before. The share of the outstanding part still to come after month t is g_t = p_{t+1} + q_{t+1} g_{t+1}.
+    before. The share of the outstanding part still to come after month t is g_t = p_{t+1} + q_{t+1} g_{t+1}, and after
+    the last month T of these episodes 0, or the tail's g_T; each draw then takes it with a normal error of its own.
 
     Marginal recovery rates on what is outstanding are those of Dermine & Neto de Carvalho (2006), Journal of Banking &
     Finance 30:1219-1243, here among open episodes, which end with less than all. Unbiased whatever was recovered when
@@ -187,14 +194,17 @@ def conditional_recovery(
     sums = outstanding_sums(histories)
     total = sums.total()
     n_months = months_known(total[1], total[3], minimum_at_risk)
-    estimate = _remaining(total[None, :, :n_months])[0]
+    end, error = _end_of(tail, n_months)
+    estimate = _remaining(total[None, :, :n_months], np.array([end]))[0]
     errors = lower = upper = np.full(n_months, np.nan)
     if n_bootstrap and rng is not None:
+        ends = end + error * rng.standard_normal(n_bootstrap) if error > 0 else np.full(n_bootstrap, end)
         counts = draw_counts(rng, n_clusters=sums.n_clusters, n_draws=n_bootstrap)
-        draws = np.concatenate([_remaining(sums.drawn(block)[:, :, :n_months])[:, 2] for block in counts])
+        blocks = [sums.drawn(block)[:, :, :n_months] for block in counts]
+        draws = _remaining(np.concatenate(blocks), ends)[:, 2]
         lower, upper = percentile_limits(draws, level)
         errors = draws.std(axis=0, ddof=1) if n_bootstrap > 1 else errors
-    return ConditionalRecovery(
+    own = ConditionalRecovery(
         months=np.arange(n_months, dtype=float),
         paid_share=estimate[0],
         still_open_share=estimate[1],
@@ -206,6 +216,7 @@ def conditional_recovery(
         n_late_entry=histories.n_late_entry,
         level=level,
     )
+    return own if tail is None else _carried_on(own, tail)
 
 
 def remaining_by_recovered(
@@ -293,14 +304,34 @@ def _compared(curve: StepCurve, model: ConditionalRecovery, month: int, outstand
     }
 
 
-def _remaining(sums: Array) -> Array:
+def _end_of(tail: ConditionalRecovery | None, n_months: int) -> tuple[float, float]:
+    """Return what a tail still expects after the last of some months, and its error; nothing without a tail."""
+    if tail is None or len(tail.months) <= n_months:
+        return 0.0, 0.0
+    return float(tail.remaining_share[n_months - 1]), float(np.nan_to_num(tail.standard_errors[n_months - 1]))
+
+
+def _carried_on(own: ConditionalRecovery, tail: ConditionalRecovery) -> ConditionalRecovery:
+    """Return a curve with the months of its tail after its own."""
+    names = ("paid_share", "still_open_share", "remaining_share", "lower", "upper", "standard_errors")
+    n_own = len(own.months)
+    longer = max(len(tail.months), n_own)
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(own, name), getattr(tail, name)[n_own:]]) for name in (*names, "n_open_at_start")
+    }
+    return replace(own, months=np.arange(longer, dtype=float), n_own_months=n_own, **joined)
+
+
+def _remaining(sums: Array, end: Array) -> Array:
     """Return p, q and g from sums of shape (n_draws, 3 or more, n_months): paid, outstanding before, and after.
 
-    Where nothing is outstanding, as in a late month of a draw, nothing more is expected.
+    ``end`` of shape (n_draws,) is g after the last month. Where nothing is outstanding, as in a late month of a draw,
+    nothing more is expected.
     """
     paid, before, after = sums[:, 0], sums[:, 1], sums[:, 2]
     p, q = (np.divide(part, before, out=np.zeros(before.shape), where=before > 0) for part in (paid, after))
     g = np.zeros(p.shape)
+    g[:, -1] = end
     for month in range(p.shape[1] - 2, -1, -1):
         g[:, month] = p[:, month + 1] + q[:, month + 1] * g[:, month + 1]
     return np.stack([p, q, g], axis=1)

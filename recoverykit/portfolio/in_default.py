@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 
 from recoverykit.episodes.policy import LedgerPolicy
-from recoverykit.estimators.conditional_recovery import conditional_recovery
+from recoverykit.errors import InsufficientDataError
+from recoverykit.estimators.conditional_recovery import ConditionalRecovery, conditional_recovery
 from recoverykit.portfolio.book import Book
 from recoverykit.portfolio.downturn import DOWNTURN_ADD_ON, DOWNTURN_CAP, Downturn, DownturnMethod
 from recoverykit.portfolio.loss import MINIMUM_AT_RISK
 from recoverykit.portfolio.regulatory import MarginCategory, RegulatoryLgd
-from recoverykit.portfolio.segments import Basis, choose_basis
+from recoverykit.portfolio.segments import CurveBasis, ancestry
 from recoverykit.portfolio.workout import workout
+from recoverykit.vocabulary import WHOLE_BOOK
 
-#: Closed episodes that a segment needs to say itself what defaulted exposures still lose.
-MINIMUM_CLOSED = 60
 #: Months in default at which tables read the curves.
 READING_MONTHS = (0, 6, 12, 18, 24, 36, 48, 60)
 
@@ -35,10 +35,10 @@ class InDefaultLosses:
     Attributes
     ----------
     table : DataFrame
-        One row per completed month in default: months, n_open (episodes of the basis open at its end), elbe with lower
-        and upper (band over obligors), downturn and margin (what each adds), lgd_in_default, k.
-    basis : Basis
-        Whose episodes the curve rests on.
+        One row per completed month in default: months, n_open (episodes open at its end, of whom the month rests on),
+        elbe with lower and upper (band over obligors), downturn and margin (what each adds), lgd_in_default, k.
+    basis : CurveBasis
+        Whose episodes each month of the curve rests on.
     downturn : Downturn
         The rule that was carried over from the LGD of performing exposures.
     level : float
@@ -46,7 +46,7 @@ class InDefaultLosses:
     """
 
     table: pd.DataFrame
-    basis: Basis
+    basis: CurveBasis
     downturn: Downturn
     level: float
 
@@ -62,7 +62,7 @@ class InDefaultLosses:
         """Return the facts as plain values."""
         first = self.table.iloc[0]
         return {
-            "in_default_basis": self.basis.used,
+            "in_default_basis": str(self.basis),
             **{f"{name}_of_new_defaults": float(first[name]) for name in ("elbe", "lgd_in_default", "k")},
         }
 
@@ -73,7 +73,6 @@ def estimate_in_default(
     final: RegulatoryLgd,
     *,
     policy: LedgerPolicy,
-    minimum_closed: int = MINIMUM_CLOSED,
     minimum_at_risk: int = MINIMUM_AT_RISK,
     n_bootstrap: int = 500,
     seed: int = 1,
@@ -86,13 +85,13 @@ def estimate_in_default(
     book : Book
         The whole book.
     segment : str
-        Name of the segment. One with too few closed episodes takes its parent's curve.
+        Name of the segment. After the last month with enough open episodes its parent's curve carries it on.
     final : RegulatoryLgd
         The segment's regulatory LGD, which brings the downturn and the register of margins.
     policy : LedgerPolicy
         Discounting and treatment of flows.
-    minimum_closed, minimum_at_risk : int
-        Closed episodes that the curve needs, and open ones that each of its months does.
+    minimum_at_risk : int
+        Open episodes that a month needs to rest on the segment.
     n_bootstrap, seed, level
         As in ``estimate_loss``; without draws there is no margin for the error of the curve.
 
@@ -103,7 +102,7 @@ def estimate_in_default(
     Raises
     ------
     InsufficientDataError
-        When the segment holds no default episode, or no month has enough open ones.
+        When the segment holds no default episode, or the whole book has too few open ones in its first month.
 
     Notes
     -----
@@ -118,16 +117,8 @@ def estimate_in_default(
     are those of the register; C_t is the distance to the upper end of the band. K_t = max(0, LGD in-default_t - ELBE_t)
     (CRR, Article 153(1)(ii) and 154(1)(i)).
     """
-    basis = choose_basis(book, segment, minimum_events=minimum_closed)
-    case = book.restricted(basis.used)
-    curve = conditional_recovery(
-        case.episodes,
-        workout(book, policy).restricted(case).ledger,
-        minimum_at_risk=minimum_at_risk,
-        n_bootstrap=n_bootstrap,
-        rng=np.random.default_rng(seed),
-        level=level,
-    )
+    options: dict[str, Any] = {"minimum_at_risk": minimum_at_risk, "n_bootstrap": n_bootstrap, "level": level}
+    curve, basis = _spliced_curve(book, segment, policy, seed, options)
     elbe, upper = 1.0 - curve.remaining_share, 1.0 - curve.lower
     still_open = np.append(curve.n_open_at_start[1:], 0.0)
     stated = sum(m.amount for m in final.margins if m.category is not MarginCategory.ESTIMATION_ERROR)
@@ -148,6 +139,32 @@ def estimate_in_default(
     table["k"] = np.maximum(table["lgd_in_default"] - table["elbe"], 0.0)
     # After the last month of the curve nothing more is expected, which is no estimate of that month.
     return InDefaultLosses(table.iloc[: max(len(table) - 1, 1)], basis, final.downturn, level)
+
+
+def _spliced_curve(
+    book: Book, segment: str, policy: LedgerPolicy, seed: int, options: dict[str, Any]
+) -> tuple[ConditionalRecovery, CurveBasis]:
+    """Return the curve of a segment, carried on by its parents', and whose months are whose."""
+    whole = workout(book, policy)
+    book.restricted(segment)
+    curve: ConditionalRecovery | None = None
+    stretches: list[tuple[str, int, int]] = []
+    for name in reversed(ancestry(segment)):
+        case = book.restricted(name)
+        try:
+            curve = conditional_recovery(
+                case.episodes, whole.restricted(case).ledger, tail=curve, rng=np.random.default_rng(seed), **options
+            )
+        except InsufficientDataError:
+            if name == WHOLE_BOOK:
+                raise
+            break
+        own = curve.n_own_months or len(curve.months)
+        later = [(who, max(first, own), last) for who, first, last in stretches if last >= own]
+        stretches = [(name, 0, own - 1), *later]
+    if curve is None:  # never: the whole book comes first, and raises
+        raise InsufficientDataError("the whole book has no curve")
+    return curve, CurveBasis(segment, tuple(stretches), options["minimum_at_risk"])
 
 
 def _downturn_of(elbe: np.ndarray, final: RegulatoryLgd) -> np.ndarray:

@@ -24,6 +24,9 @@ from recoverykit.vocabulary import MINIMUM_CELL_COUNT, WHOLE_BOOK, Outcome
 
 #: Months in default as of which the endings are told.
 AS_OF_MONTHS = (0, 6, 12, 24, 36, 48, 60)
+READING_MONTHS = (0, 12, 24, 36)
+#: What the sum of all endings is called where it stands among them.
+ALL_ENDINGS = "all_endings"
 #: The class of episodes that nothing ever ends, as the model of all outcomes calls it.
 NEVER = "never_resolves"
 COLUMNS = [
@@ -70,6 +73,18 @@ class OutcomeLosses:
     def of_new_defaults(self) -> pd.DataFrame:
         """Return the rows of an episode that has just begun."""
         return self.table[self.table["months"] == 0].drop(columns="months").reset_index(drop=True)
+
+    def told(self, months: Sequence[int] = READING_MONTHS) -> pd.DataFrame:
+        """Return the rows as of round months, each month with a last row that is the sum of its endings."""
+        parts = []
+        for row in self.by_month[self.by_month["months"].isin(list(months))].to_dict("records"):
+            mine = self.table[self.table["months"] == row["months"]]
+            whole = {"months": row["months"], "outcome": ALL_ENDINGS, "n_episodes": int(mine["n_episodes"].sum())}
+            whole |= {"probability": float(mine["probability"].sum()), "basis": ""}
+            whole |= dict.fromkeys(["loss_given_outcome", "contribution"], row["lgd"])
+            parts += [mine, pd.DataFrame([whole])]
+        told = pd.concat(parts, ignore_index=True) if parts else self.table
+        return told[COLUMNS].drop(columns=["standard_error", "closed_after"])
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return what is kept; nothing without a model."""

@@ -1,5 +1,6 @@
 """Sentences about the parts of a loss: its endings, what defaulted exposures still lose, its drivers, its vintages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -35,10 +36,10 @@ def sentence_outcome_losses(endings: pd.DataFrame, *, all_in: float, basis: str 
     --------
     >>> endings = pd.DataFrame({"outcome": ["cured", "written_off"], "probability": [0.6, 0.4],
     ...                         "loss_given_outcome": [0.05, 0.7], "contribution": [0.03, 0.28]})
-    >>> text = sentence_outcome_losses(endings, all_in=0.305, basis="all")
-    >>> print(text.replace("\u202f", " ").replace(": by", ":\nby").replace(". Most", ".\nMost"))
-    The endings of a new default add up to a loss of 31.0 %, 0.5 points above the average over all episodes, so two
-    ways that share nothing but the cash flows agree.
+    >>> text = sentence_outcome_losses(endings, all_in=0.305)
+    >>> print(text.replace("\u202f", " ").replace(", so", ",\nso").replace(". Most", ".\nMost"))
+    The endings of a new default add up to a loss of 31.0 %, 0.5 points above the average over all episodes,
+    so two ways that share nothing but the cash flows agree.
     Most of it, 28.0 points, comes from loans written off: 40.0 % of all, at a loss of 70.0 % each.
     """
     if endings.empty:
@@ -52,26 +53,26 @@ def sentence_outcome_losses(endings: pd.DataFrame, *, all_in: float, basis: str 
     verdict = (
         "so two ways that share nothing but the cash flows agree"
         if abs(gap) < _CLOSE
-        else "which is more than the two ways should differ by, unless a thin segment borrows its endings from a parent"
+        else "so the two ways differ by more than a point: look at whose loans each of them rests on"
     )
     most = max(endings.to_dict("records"), key=lambda row: row["contribution"])
     return (
         f"The endings of a new default add up to a loss of {format_share(total)}, {points}, {verdict}. "
         f"Most of it, {100 * most['contribution']:.1f} points, comes from loans {_ending(most['outcome'])}: "
         f"{format_share(most['probability'])} of all, at a loss of {format_share(most['loss_given_outcome'])} each."
-        + (f" How loans end is taken from: {segment_words(basis).lower()}." if basis else "")
+        + (f" The probabilities are those of: {segment_words(basis).lower()}." if basis else "")
     )
 
 
-def sentence_in_default(table: pd.DataFrame, *, basis: str = "") -> str:
+def sentence_in_default(table: pd.DataFrame, *, stretches: Sequence[tuple[str, int, int]] = ()) -> str:
     r"""Say what a new default and one of two years are expected to lose, and the capital charge of each.
 
     Parameters
     ----------
     table : DataFrame
         One row per month in default: months, elbe, lgd_in_default, k, shares of the outstanding amount.
-    basis : str
-        Whose episodes the curve rests on.
+    stretches : sequence of (str, int, int)
+        Whose episodes the curve rests on: segment or parent, first and last month.
 
     Examples
     --------
@@ -94,7 +95,10 @@ def sentence_in_default(table: pd.DataFrame, *, basis: str = "") -> str:
             f"{format_share(later['lgd_in_default'])}. The capital charge is {format_share(first['k'])} and "
             f"{format_share(later['k'])}."
         )
-    return text + (f" The curve is that of: {segment_words(basis).lower()}." if basis else "")
+    if len(stretches) < 2:
+        return text
+    whose = [f"{segment_words(name).lower()} up to month {last}" for name, _, last in stretches]
+    return f"{text} The curve rests on the loans of {listed(whose)}."
 
 
 def sentence_lgd_drivers(drivers: pd.DataFrame, *, n_episodes: int = 0, n_closed: int = 0, note: str = "") -> str:

@@ -10,6 +10,7 @@ from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK, Outcome
 
 #: Column names and terms -> the words that a reader sees.
 LABELS = {
+    "all_endings": "All endings together",
     "age_band": "Months in default",
     "aic": "AIC",
     "all_in_lgd": "LGD, all episodes",
