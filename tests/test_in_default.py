@@ -14,7 +14,7 @@ UNDISCOUNTED, AT_EIR = discount_policy("0"), discount_policy("eir")
 EXACT = 1e-9  # sums of a few floats of order 1
 
 # Two loans of 100. A pays 50 in month 1, then 20 when it is sold in month 2; B pays nothing, written off in month 2.
-#   Outstanding before month 1: 200, of which 50 comes. Before month 2: 50 + 100 = 150, of which 20 comes; nothing after.
+#   Outstanding before month 1: 200, of which 50 comes. Before month 2: 50 + 100 = 150, of which 20 comes.
 #   g_1 = 20 / 150, g_0 = 50 / 200 + 150 / 200 x 20 / 150 = 0.35. So the best estimate is 0.65, then 0.8667.
 LOANS = [
     {"default_date": "2023-01-31", "outcome": "sold", "outcome_date": "2023-03-31"},

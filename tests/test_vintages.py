@@ -11,7 +11,12 @@ from recoverykit.portfolio.vintages import forecast_vintages, pattern_of
 from recoverykit.portfolio.workout import discount_policy
 
 UNDISCOUNTED, AT_EIR = discount_policy("0"), discount_policy("eir")
-EXACT = 1e-9
+EXACT = 1e-9  # sums of a few floats of order 1
+
+NOTHING_BACK = [
+    {"default_date": "2023-01-31", "outcome": "written_off", "outcome_date": "2023-06-30"},
+    {"default_date": "2023-05-31", "outstanding": 100.0},
+]
 
 
 class TestPattern:
@@ -93,14 +98,9 @@ class TestSample:
 
 
 class TestEdges:
-    LOANS = [
-        {"default_date": "2023-01-31", "outcome": "written_off", "outcome_date": "2023-06-30"},
-        {"default_date": "2023-05-31", "outstanding": 100.0},
-    ]
-
     def test_where_nothing_comes_back_there_is_a_reason_and_no_cell(self, small_book):
         nothing = estimate_recovery(
-            small_book(self.LOANS), "all", policy=UNDISCOUNTED, minimum_at_risk=1, n_bootstrap=0
+            small_book(NOTHING_BACK), "all", policy=UNDISCOUNTED, minimum_at_risk=1, n_bootstrap=0
         )
         forecast = forecast_vintages(nothing, n_bootstrap=0)
         assert "nothing is known to come back" in forecast.note
