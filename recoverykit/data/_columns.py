@@ -24,10 +24,12 @@ from recoverykit.data._column_types import (
     number,
     text,
 )
+from recoverykit.data._ledger_columns import LEDGER_TABLES, with_segments
 from recoverykit.data._operation_columns import OPERATION_TABLES
 from recoverykit.vocabulary import CashFlowKind, CollateralKind, ExposureClass, FacilityStatus, Outcome
 
 __all__ = [
+    "LEDGER_TABLES",
     "OPERATION_TABLES",
     "TABLES",
     "Column",
@@ -126,7 +128,7 @@ SCENARIOS = TableContract(
 
 _LOANS = (FACILITIES, STATUS, EPISODES, CASH_FLOWS, COLLATERAL, SCENARIOS)
 #: Every contract table by name, in the order of reports.
-TABLES = {table.name: table for table in _LOANS} | OPERATION_TABLES
+TABLES = {table.name: table for table in _LOANS} | OPERATION_TABLES | LEDGER_TABLES
 
 
 def range_for(name: str) -> Range:
@@ -164,7 +166,7 @@ def contracts_for(
     ----------
     segment_columns, driver_columns : iterable of str
         Further columns of ``facilities``: text to segment by, numbers to model with. A name that ``facilities`` has
-        anyway changes nothing.
+        anyway changes nothing. Rates may be given by segment columns, too.
     macro_columns : iterable of str
         Numeric columns of ``scenarios``.
 
@@ -187,4 +189,4 @@ def contracts_for(
         merged = {column.name: column for column in further} | known
         ordered = [*known.values(), *(merged[name] for name in merged if name not in known)]
         extended[table] = replace(TABLES[table], columns=tuple(ordered))
-    return extended
+    return extended | {"segment_rates": with_segments(segment_columns)}

@@ -28,6 +28,7 @@ from recoverykit.data._spec_models import (
     DuckDbFile,
     FilesQuery,
     ParquetFiles,
+    Rows,
     TableSpec,
 )
 from recoverykit.data.mapping import DataSpec
@@ -84,6 +85,8 @@ class Reader:
                 name for files in source.files.values() for path in self.paths(files) for name in header(path, files)
             ]
             return list(dict.fromkeys([*carried, *sql_names(source.sql)]))
+        if isinstance(source, Rows):
+            return list(dict.fromkeys(name for row in source.rows for name in row))
         relation = self._relation(source)
         mentioned = sql_names(source.sql) if isinstance(source, ConnectionQuery) else []
         return list(dict.fromkeys([*relation.columns, *mentioned]))
@@ -109,6 +112,8 @@ class Reader:
         if isinstance(source, FilesQuery):
             read = {name: _read_files(self.paths(files), files) for name, files in source.files.items()}
             return {name: self._hashed(part, table) for name, part in read.items()}
+        if isinstance(source, Rows):
+            return {"": self._hashed(_read_rows(source), table)}
         relation = self._relation(source)
         try:
             result = relation.to_pyarrow()
@@ -278,6 +283,22 @@ def _read_files(paths: Sequence[Path], files: Files) -> arrow.Table:
         return arrow.concat_tables([table.select(names) for table in read.values()], promote_options="permissive")
     except arrow.ArrowException as error:
         raise UnreadableTable(f"the files hold different types in one column: {error}") from error
+
+
+def _read_rows(source: Rows) -> arrow.Table:
+    """Return rows of the spec as text, as a CSV file would hold them."""
+    names = list(source.rows[0])
+    for number, row in enumerate(source.rows, start=1):
+        other = sorted(set(row) ^ set(names))
+        if other:
+            raise UnreadableTable(f"row {number} and row 1 must have the same columns; not in both: {', '.join(other)}")
+    columns = {name: [_as_text(row[name]) for row in source.rows] for name in names}
+    return arrow.table({name: arrow.array(values, type=arrow.string()) for name, values in columns.items()})
+
+
+def _as_text(value: str | int | float | bool) -> str | None:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text or None
 
 
 def _read_parquet(path: Path) -> arrow.Table:

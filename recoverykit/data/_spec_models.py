@@ -60,6 +60,14 @@ class ConnectionQuery(SpecPart):
     sql: str = Field(min_length=1, description="SELECT in the dialect of that database.")
 
 
+class Rows(SpecPart):
+    """Rows written into the spec itself, for a table of a few values; each is read as text and parsed strictly."""
+
+    rows: Annotated[tuple[dict[str, str | int | float | bool], ...], Field(min_length=1)] = Field(
+        description="One mapping per row, column to value; every row has the same columns."
+    )
+
+
 def _keys(value: Any) -> set[str]:
     """Return the keys of a part, whether it is still plain or a model already."""
     if isinstance(value, BaseModel):
@@ -102,7 +110,7 @@ def source_kind(value: Any) -> str | None:
         return "query" if "sql" in keys else "table"
     if "files" in keys or "sql" in keys:
         return "files query"
-    return next((kind for kind in ("csv", "parquet") if kind in keys), None)
+    return next((kind for kind in ("csv", "parquet", "rows") if kind in keys), None)
 
 
 Source = Annotated[
@@ -110,12 +118,13 @@ Source = Annotated[
     | Annotated[ParquetFiles, Tag("parquet")]
     | Annotated[ConnectionTable, Tag("table")]
     | Annotated[ConnectionQuery, Tag("query")]
-    | Annotated[FilesQuery, Tag("files query")],
+    | Annotated[FilesQuery, Tag("files query")]
+    | Annotated[Rows, Tag("rows")],
     Discriminator(
         source_kind,
         custom_error_type="no_source",
         custom_error_message="give one of `csv: path`, `parquet: path`, `connection:` with `table:` or `sql:`, "
-        "or `sql:` with `files:`",
+        "`sql:` with `files:`, or `rows:`",
     ),
 ]
 
@@ -216,6 +225,10 @@ class TableSpecs(SpecPart):
     promises: TableSpec | None = Field(None, description=TABLES["promises"].meaning)
     court: TableSpec | None = Field(None, description=TABLES["court"].meaning)
     turnover: TableSpec | None = Field(None, description=TABLES["turnover"].meaning)
+    reference_rates: TableSpec | None = Field(None, description=TABLES["reference_rates"].meaning)
+    segment_rates: TableSpec | None = Field(None, description=TABLES["segment_rates"].meaning)
+    cure_arrears: TableSpec | None = Field(None, description=TABLES["cure_arrears"].meaning)
+    indirect_costs: TableSpec | None = Field(None, description=TABLES["indirect_costs"].meaning)
 
     def given(self) -> dict[str, TableSpec]:
         """Return the tables that are given, by name, in the order of the contract."""

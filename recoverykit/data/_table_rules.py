@@ -32,7 +32,7 @@ DATED = (
     *(("court", name) for name in AFTER_FILING),
     ("turnover", "month_end"),
 )
-ORPHANS = ("status", "episodes", "cash_flows", "collateral", *OPERATION_TABLES)
+ORPHANS = ("status", "episodes", "cash_flows", "collateral", *OPERATION_TABLES, "cure_arrears", "indirect_costs")
 ONE_DAY = pd.Timedelta(days=1)
 
 Mask = NDArray[np.bool_]
@@ -183,6 +183,21 @@ def scenario_weights(checked: Checked) -> Iterator[Violation]:
     yield from _unequal_months(checked)
 
 
+def segment_rate_keys(checked: Checked) -> Iterator[Violation]:
+    """Find rates by segment that no column tells apart, and segments with two rates."""
+    if not checked.has("segment_rates", "rate"):
+        return
+    rates = checked.tables["segment_rates"]
+    names = [str(name) for name in rates.columns if name != "rate"]
+    if not names:
+        yield Violation("segment_rates", "needs a segment column, such as product, that tells the rates apart")
+        return
+    words = f"each {', '.join(names)} may stand once, found the same in several rows"
+    found = row_violation("segment_rates", words, rates, names, rates.duplicated(names, keep=False).to_numpy())
+    if found is not None:
+        yield found
+
+
 def _unequal_months(checked: Checked) -> Iterator[Violation]:
     if not checked.has("scenarios", "scenario", "month_end"):
         return
@@ -208,6 +223,7 @@ TABLE_RULES: tuple[TableRule, ...] = (
     overlaps,
     flows_before_default,
     scenario_weights,
+    segment_rate_keys,
 )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import pandas as pd
 
 from recoverykit.data._columns import (
+    LEDGER_TABLES,
     OPERATION_TABLES,
     TABLES,
     Column,
@@ -26,6 +27,7 @@ from recoverykit.data.refusals import refuse_predictors
 from recoverykit.errors import ContractError, Violation
 
 __all__ = [
+    "LEDGER_TABLES",
     "OPERATION_TABLES",
     "TABLES",
     "WHOLE_TABLE",

@@ -20,6 +20,7 @@ from recoverykit.data._spec_models import (
     FilesQuery,
     Names,
     ParquetFiles,
+    Rows,
     SpecPart,
     TableSpec,
     TableSpecs,
@@ -159,13 +160,14 @@ _FORMS: dict[str, type[SpecPart]] = {
     "table": ConnectionTable,
     "query": ConnectionQuery,
     "files query": FilesQuery,
+    "rows": Rows,
     "duckdb": DuckDbFile,
     "url": Url,
     "url_env": UrlFromEnvironment,
     "url_keyring": UrlFromKeyring,
 }
 _FORM_KEYS = {
-    "no_source": ("csv", "parquet", "connection", "table", "sql", "files"),
+    "no_source": ("csv", "parquet", "connection", "table", "sql", "files", "rows"),
     "no_connection": ("backend", "path", "url", "url_env", "url_keyring"),
     "no_file": ("csv", "parquet"),
 }

@@ -22,6 +22,7 @@ FACTS = "book.json"
 SOURCE_COLUMNS = ("table", "column", "treatment", "refusal_class", "what")
 #: Folder of the tables of the recovery unit in a prepared book.
 OPERATIONS = "operations"
+LEDGER = "ledger_tables"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,9 @@ class Book:
     source_columns : DataFrame
         One row per column that a source carries: table, column, treatment (``taken in``, ``hashed``, ``not taken in``),
         refusal_class, what. Empty for a book that was not opened from a data spec.
+    ledger_tables : mapping of str to DataFrame
+        The tables that a ledger policy may need, by name, as far as the bank gave them: ``reference_rates``,
+        ``segment_rates``, ``cure_arrears``, ``indirect_costs``.
     folder : Path or None
         Where the book was prepared; None for one opened from a data spec.
     """
@@ -73,6 +77,7 @@ class Book:
     data_hashes: dict[str, str]
     operations: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     source_columns: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*SOURCE_COLUMNS], dtype=object))
+    ledger_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     folder: Path | None = None
 
     @property
@@ -140,9 +145,10 @@ class Book:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FRAMES:
             getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
-        for name, frame in self.operations.items():
-            (folder / OPERATIONS).mkdir(exist_ok=True)
-            frame.to_parquet(folder / OPERATIONS / f"{name}.parquet", index=False)
+        for part, tables in ((OPERATIONS, self.operations), (LEDGER, self.ledger_tables)):
+            for name, frame in tables.items():
+                (folder / part).mkdir(exist_ok=True)
+                frame.to_parquet(folder / part / f"{name}.parquet", index=False)
         facts = {
             "name": self.name,
             "currency": self.currency,
@@ -152,6 +158,7 @@ class Book:
             "definition": asdict(self.definition),
             "data_hashes": self.data_hashes,
             "operations": list(self.operations),
+            "ledger_tables": list(self.ledger_tables),
         }
         (folder / FACTS).write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
         return folder
@@ -207,9 +214,8 @@ def read_book(folder: str | Path) -> Book:
     facts["reporting_date"] = pd.Timestamp(facts["reporting_date"])
     facts["segment_by"] = tuple(facts["segment_by"])
     facts["definition"] = DefaultDefinition(**facts["definition"])
-    facts["operations"] = {
-        name: with_plain_dates(pd.read_parquet(folder / OPERATIONS / f"{name}.parquet"))
-        for name in facts.get("operations", [])
-    }
+    for part in (OPERATIONS, LEDGER):
+        files = {name: folder / part / f"{name}.parquet" for name in facts.get(part, [])}
+        facts[part] = {name: with_plain_dates(pd.read_parquet(file)) for name, file in files.items()}
     facts |= {name: with_plain_dates(pd.read_parquet(folder / f"{name}.parquet")) for name in FRAMES}
     return Book(**facts, folder=folder)

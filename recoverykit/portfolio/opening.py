@@ -123,6 +123,7 @@ def build_book(
         data_hashes=dict(loaded.file_hashes),
         source_columns=loaded.source_columns,
         operations={n: loaded.tables[n] for n in incoming.contracts.OPERATION_TABLES if n in loaded.tables},
+        ledger_tables={n: loaded.tables[n] for n in incoming.contracts.LEDGER_TABLES if n in loaded.tables},
     )
     book.check_columns(book.segment_by)
     return book

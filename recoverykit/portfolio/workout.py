@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from recoverykit import episodes as history
-from recoverykit.episodes.policy import LedgerPolicy
+from recoverykit.episodes.policy import PRESETS, LedgerPolicy
 from recoverykit.errors import SpecError
 from recoverykit.portfolio.book import FACTS, OPERATIONS, Book, rows_of, with_plain_dates
 from recoverykit.vocabulary import WHOLE_BOOK
 
 if TYPE_CHECKING:
+    from recoverykit.episodes.ledger import LedgerTables
     from recoverykit.episodes.worksheet import EpisodeWorksheet
 
 FRAMES = ("ledger", "worksheet", "cells", "triangle", "exclusions")
@@ -65,17 +66,21 @@ class Workout:
 
 
 def discount_policy(discount: str) -> LedgerPolicy:
-    """Return the ledger policy for a discount rule written as text, as notebooks state it.
+    """Return the ledger policy for a discount rule written as text, as notebooks and plans state it.
 
     Parameters
     ----------
     discount : str
-        ``"eir"`` for each facility's original effective interest rate, or an annual rate such as ``"0.05"``.
+        ``"eir"`` for each facility's original effective interest rate; an annual rate such as ``"0.05"``; or a preset,
+        ``"eba"``, ``"uk"``, ``"ifrs9"``, ``"cecl"`` or ``"us_economic"``, with fields overridden after a colon:
+        ``"eba: maximum_recovery_months=60, drawings=both"``. ``eba`` and ``uk`` discount by the data spec's table
+        ``reference_rates``, ``us_economic`` by ``segment_rates``; ``uk`` needs ``cure_arrears`` as well, and a policy
+        that spreads indirect costs ``indirect_costs``.
 
     Raises
     ------
     SpecError
-        When the text is neither.
+        When the text is none of these, or a field or its value is not allowed.
 
     Examples
     --------
@@ -83,15 +88,44 @@ def discount_policy(discount: str) -> LedgerPolicy:
     0.05
     >>> discount_policy("eir").discount_rate
     'eir'
+    >>> discount_policy("uk: cure_discounting=balance, discount_floor=none").name
+    'uk with discount_floor None, cure_discounting balance'
     """
     if discount == "eir":
         return LedgerPolicy(discount_rate="eir")
+    preset, _, rest = (part.strip() for part in discount.partition(":"))
+    if preset in PRESETS:
+        return _preset(preset, rest, discount)
     try:
         return LedgerPolicy(discount_rate=float(discount))
     except ValueError:
         raise SpecError(
-            f"discount is {discount!r}; allowed are 'eir' and an annual rate written as a share, such as '0.05'"
+            f"discount is {discount!r}; allowed are 'eir' and an annual rate written as a share, such as '0.05', or a "
+            f"preset: {', '.join(PRESETS)}, with fields overridden as in 'eba: maximum_recovery_months=60'"
         ) from None
+
+
+def _preset(name: str, rest: str, discount: str) -> LedgerPolicy:
+    """Return a preset with the fields overridden that the text names."""
+    pairs = [pair.partition("=") for pair in rest.split(",")] if rest else []
+    fields = {field.strip(): _value_of(field.strip(), value.strip()) for field, _, value in pairs}
+    try:
+        return LedgerPolicy.named(name, **fields)
+    except (ValueError, TypeError) as error:
+        raise SpecError(f"discount is {discount!r}: {error}") from None
+
+
+def _value_of(field: str, text: str) -> str | int | float | bool | None:
+    """Return a value written in a rule: a number, yes or no, nothing, or a word; one field has ``none`` as a word."""
+    words: dict[str, bool | None] = {"none": None, "true": True, "false": False}
+    if text.lower() in words and field != "indirect_cost_allocation":
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def workout(book: Book, policy: LedgerPolicy) -> Workout:
@@ -114,9 +148,7 @@ def workout(book: Book, policy: LedgerPolicy) -> Workout:
     if folder and folder.is_dir():
         frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
         return Workout(**{name: with_plain_dates(frame) for name, frame in frames.items()})
-    built = history.ledger.build_ledger(
-        book.episodes, book.cash_flows, reporting_date=book.reporting_date, policy=policy
-    )
+    built = _ledger_of(book, policy)
     ledger = with_plain_dates(built.ledger.to_pandas())
     return Workout(
         ledger=ledger,
@@ -154,9 +186,7 @@ def audit_worksheet(book: Book, episode_ids: Sequence[str], *, policy: LedgerPol
     InsufficientDataError
         When no episode is named, or one of them has no discount rate.
     """
-    built = history.ledger.build_ledger(
-        book.episodes, book.cash_flows, reporting_date=book.reporting_date, policy=policy
-    )
+    built = _ledger_of(book, policy)
     return history.worksheet.episode_worksheet(built, episode_ids)
 
 
@@ -189,6 +219,30 @@ def prepare_book(book: Book, folder: str | Path, *, discounts: Sequence[str] = (
         for name in FRAMES:
             getattr(made, name).to_parquet(target / f"{name}.parquet", index=False)
     book.write(folder)
+
+
+def _ledger_of(book: Book, policy: LedgerPolicy) -> "LedgerTables":
+    """Build the ledger of a book with the tables that it has for it; a policy that lacks one says so."""
+    given = book.ledger_tables
+    arrears = given.get("cure_arrears")
+    return history.ledger.build_ledger(
+        book.episodes,
+        book.cash_flows,
+        reporting_date=book.reporting_date,
+        policy=policy,
+        reference_rates=given.get("reference_rates"),
+        segment_rates=given.get("segment_rates"),
+        indirect_costs=given.get("indirect_costs"),
+        arrears=None if arrears is None else _arrears_of(book.episodes, arrears),
+    )
+
+
+def _arrears_of(episodes: pd.DataFrame, arrears: pd.DataFrame) -> pd.DataFrame:
+    """Return the arrears at cure by episode: a bank names the facility and the day, not the kit's episodes."""
+    key = ["facility_id", "outcome_date"]
+    return episodes[["episode_id", *key]].merge(arrears, on=key, validate="many_to_one")[
+        ["episode_id", "arrears_amount"]
+    ]
 
 
 def _workouts_folder(folder: Path) -> Path:
