@@ -328,6 +328,7 @@ from .report.sentences import sentence_cure_drivers as sentence_cure_drivers
 from .report.sentences import sentence_data_quality as sentence_data_quality
 from .report.sentences import sentence_discrimination as sentence_discrimination
 from .report.sentences import sentence_endings as sentence_endings
+from .report.sentences import sentence_drift as sentence_drift
 from .report.sentences import sentence_episodes as sentence_episodes
 from .report.sentences import sentence_equal_age as sentence_equal_age
 from .report.sentences import sentence_exclusions as sentence_exclusions

@@ -91,6 +91,20 @@ class TestSentences:
     def test_the_verdict_is_the_worst_light_and_names_what_is_not_green(self, lights, words):
         assert rk.sentence_lights(pd.DataFrame({"measure": ["Bias", "Coverage"], "light": lights})).endswith(words)
 
+    def test_years_since_that_were_better_and_worse_and_no_different(self):
+        rows = {"lgd": [0.40, 0.50, 0.60, 0.55], "n_episodes": 10, "n_open": 0}
+        worse = rk.sentence_drift(pd.DataFrame(rows), predicted=0.4, realised=0.3)
+        assert "moved by 20.0 points; 10.0 of them lay in workouts" in worse
+        assert "The other 10.0 lay in the years since: open loans brought 0.75" in worse
+        better = rk.sentence_drift(pd.DataFrame({**rows, "lgd": [0.40, 0.50, 0.45, 0.45]}), predicted=0.4, realised=0.5)
+        assert (
+            "In the years since the loss has turned out 5.0 points lower than that: open loans brought 1.25" in better
+        )
+        same = rk.sentence_drift(pd.DataFrame({**rows, "lgd": [0.4, 0.5, 0.505, 0.5]}), predicted=0.4, realised=0.4)
+        assert same.endswith("What the years since have added to that is less than a point.")
+        none = rk.sentence_drift(pd.DataFrame({**rows, "lgd": [np.nan, 0.5, 0.6, 0.6]}), predicted=0.0, realised=0.0)
+        assert none.startswith("No case was closed then. Hindsight lies 10.0 points from the estimate.")
+
     def test_years_that_do_not_differ_are_called_steady(self):
         assert rk.sentence_calendar(0.0) == (
             "The years differ by no more than chance; the intervals take the world as steady."

@@ -14,6 +14,8 @@ from recoverykit.report.formats import (
 
 #: A difference of two losses that is not worth a direction: a twentieth of a percentage point.
 _SAME = 0.0005
+#: A miss below which the years since are not worth a word: a percentage point.
+_WORTH_TELLING = 0.01
 _VERDICTS = {
     "green": "All measures lie within the limits set before.",
     "amber": "One measure at least lies outside its first limit and should be looked into.",
@@ -95,6 +97,56 @@ def sentence_calendar(spread: float) -> str:
         f"Beyond chance, a year has strayed from the curve by about {format_share(spread)} of its recoveries; the "
         "intervals allow for that."
     )
+
+
+def sentence_drift(estimates: pd.DataFrame, *, predicted: float, realised: float) -> str:
+    r"""Say how much of what came was hidden in open workouts, and how much in years that had not come yet.
+
+    Parameters
+    ----------
+    estimates : DataFrame
+        As for ``sentence_back_test``.
+    predicted, realised : float
+        Mean recovery of the episodes open then, within the months since, shares of EAD.
+
+    Examples
+    --------
+    >>> rows = {"lgd": [0.411, 0.530, 0.644, 0.587], "n_episodes": [364, 898, 898, 774], "n_open": [0, 534, 124, 0]}
+    >>> text = sentence_drift(pd.DataFrame(rows), predicted=0.389, realised=0.197)
+    >>> print(text.replace("\u202f", " ").replace("; ", ";\n").replace(". ", ".\n").replace("only as", "only\nas"))
+    From closed cases to hindsight the loss moved by 23.3 points;
+    11.9 of them lay in workouts that were open and were seen then.
+    The other 11.4 lay in the years since: open loans brought 0.51 of what the curve gave them.
+    No curve drawn from earlier months can show that, and the interval allows for it only
+    as far as earlier years had strayed.
+    """
+    closed, everyone, hindsight, _ = (float(value) for value in estimates["lgd"])
+    missed = hindsight - everyone
+    if is_missing(closed):
+        seen = f"No case was closed then. Hindsight lies {_points(missed)} from the estimate"
+    else:
+        seen = (
+            f"From closed cases to hindsight the loss moved by {_points(hindsight - closed)}; "
+            f"{100 * (everyone - closed):.1f} of them lay in workouts that were open and were seen then"
+        )
+    if abs(missed) < _WORTH_TELLING:
+        return f"{seen}. What the years since have added to that is less than a point."
+    ratio = f"{realised / predicted:.2f}" if predicted > 0 else "nothing"
+    since = (
+        f"The other {_points(missed, bare=True)} lay in the years since"
+        if missed > 0
+        else f"In the years since the loss has turned out {_points(-missed)} lower than that"
+    )
+    return (
+        f"{seen}. {since}: open loans brought {ratio} of what the curve gave them. No curve drawn from earlier months "
+        "can show that, and the interval allows for it only as far as earlier years had strayed."
+    )
+
+
+def _points(change: float, *, bare: bool = False) -> str:
+    """Write a difference of two shares in percentage points."""
+    text = f"{100 * change:.1f}".replace("-", "\u2212")
+    return text if bare else f"{text} points"
 
 
 def sentence_lights(lights: pd.DataFrame) -> str:

@@ -49,6 +49,7 @@ from recoverykit.report._sentences_lgd import (
 from recoverykit.report._sentences_loss import (
     sentence_back_test,
     sentence_calendar,
+    sentence_drift,
     sentence_forecast,
     sentence_lights,
     sentence_steps,
@@ -107,6 +108,7 @@ __all__ = [
     "sentence_data_quality",
     "sentence_discrimination",
     "sentence_endings",
+    "sentence_drift",
     "sentence_episodes",
     "sentence_equal_age",
     "sentence_exclusions",
