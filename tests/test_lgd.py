@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recoverykit.errors import ContractError, InsufficientDataError
 from recoverykit.estimators.lgd import expected_lgd, lgd_by, lgd_summary
@@ -91,6 +93,57 @@ class TestEpisodesByHand:
             expected_lgd(EPISODES, WORKSHEET.head(5), REMAINING)
         with pytest.raises(ContractError, match="worksheet: episode_id must not be repeated"):
             expected_lgd(EPISODES, pd.concat([WORKSHEET, WORKSHEET.head(1)]), REMAINING)
+
+
+LOANS = st.lists(
+    st.tuples(st.integers(1, 10**9), st.floats(-0.5, 1.5), st.integers(0, 3), st.booleans()), min_size=1, max_size=20
+)
+
+
+def drawn_losses(drawn, *, factor=1.0, every_one_closed=False):
+    ids = [f"{number}#1" for number in range(len(drawn))]
+    closed = [every_one_closed or is_closed for *_, is_closed in drawn]
+    ead = [factor * cents / 100 for cents, *_ in drawn]
+    outcome = np.where(closed, "sold", "open")
+    months = [month for _, _, month, _ in drawn]
+    columns = {"episode_id": ids, "obligor_id": ids, "ead": ead, "outcome": outcome, "months_in_default": months}
+    worksheet = pd.DataFrame({"episode_id": ids, "lgd_to_date": [lgd for _, lgd, _, _ in drawn], "is_closed": closed})
+    return expected_lgd(pd.DataFrame(columns), worksheet, REMAINING)
+
+
+class TestProperties:
+    @settings(deadline=None, max_examples=60)
+    @given(drawn=LOANS)
+    def test_with_no_open_case_the_all_in_average_is_the_closed_only_one(self, drawn):
+        estimate = lgd_summary(drawn_losses(drawn, every_one_closed=True))
+        assert estimate.all_in_lgd == estimate.closed_only_lgd == estimate.as_recorded_lgd
+        assert estimate.all_in_lgd_ead_weighted == estimate.closed_only_lgd_ead_weighted
+        assert estimate.all_in_lgd_floored == estimate.closed_only_lgd_floored
+
+    @settings(deadline=None, max_examples=60)
+    @given(drawn=LOANS, factor=st.sampled_from([1000.0, 0.25, 7.3]))
+    def test_scaling_all_money_changes_no_average(self, drawn, factor):
+        plain, scaled = (lgd_summary(drawn_losses(drawn, factor=f)).to_record() for f in (1.0, factor))
+        for name in ("all_in_lgd", "all_in_lgd_ead_weighted", "closed_only_lgd", "as_recorded_lgd_floored"):
+            assert scaled[name] == (None if plain[name] is None else pytest.approx(plain[name], abs=1e-9))
+
+    @settings(deadline=None, max_examples=60)
+    @given(drawn=LOANS)
+    def test_the_average_lies_between_as_recorded_and_all_that_could_still_come(self, drawn):
+        estimate = lgd_summary(drawn_losses(drawn))
+        most = REMAINING.total_after(0)
+        share_open = estimate.n_open / estimate.n_episodes
+        assert estimate.as_recorded_lgd - most * share_open - EXACT <= estimate.all_in_lgd
+        assert estimate.all_in_lgd <= estimate.as_recorded_lgd + EXACT
+
+    @settings(deadline=None, max_examples=40)
+    @given(drawn=LOANS)
+    def test_groups_weighted_by_number_add_up_to_the_whole(self, drawn):
+        losses = drawn_losses(drawn)
+        by = lgd_by(losses.assign(group=np.arange(len(losses)) % 3), "group")
+        whole = lgd_summary(losses)
+        assert by["n_episodes"].sum() == whole.n_episodes
+        assert np.average(by["all_in_lgd"], weights=by["n_episodes"]) == pytest.approx(whole.all_in_lgd, abs=1e-9)
 
 
 class TestAveragesByHand:
