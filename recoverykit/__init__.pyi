@@ -293,8 +293,8 @@ from .report.plots import plot_lgd_steps as plot_lgd_steps
 from .report.plots import plot_light_calibration as plot_light_calibration
 from .report.plots import plot_light_map as plot_light_map
 from .report.plots import plot_never_cured as plot_never_cured
-from .report.plots import plot_package_effect as plot_package_effect
 from .report.plots import plot_outcome_losses as plot_outcome_losses
+from .report.plots import plot_package_effect as plot_package_effect
 from .report.plots import plot_parameter_stability as plot_parameter_stability
 from .report.plots import plot_pre_due_arms as plot_pre_due_arms
 from .report.plots import plot_recovery_curve as plot_recovery_curve
@@ -304,8 +304,8 @@ from .report.plots import plot_strategies as plot_strategies
 from .report.plots import plot_time_to_cure as plot_time_to_cure
 from .report.plots import plot_time_to_kept as plot_time_to_kept
 from .report.plots import plot_time_to_resolution as plot_time_to_resolution
-from .report.plots import plot_units as plot_units
 from .report.plots import plot_triangle as plot_triangle
+from .report.plots import plot_units as plot_units
 from .report.plots import plot_vintages as plot_vintages
 from .report.scorecards import show_scorecards as show_scorecards
 from .report.sentences import sentence_against_target as sentence_against_target
@@ -327,8 +327,8 @@ from .report.sentences import sentence_cure_calibration as sentence_cure_calibra
 from .report.sentences import sentence_cure_drivers as sentence_cure_drivers
 from .report.sentences import sentence_data_quality as sentence_data_quality
 from .report.sentences import sentence_discrimination as sentence_discrimination
-from .report.sentences import sentence_endings as sentence_endings
 from .report.sentences import sentence_drift as sentence_drift
+from .report.sentences import sentence_endings as sentence_endings
 from .report.sentences import sentence_episodes as sentence_episodes
 from .report.sentences import sentence_equal_age as sentence_equal_age
 from .report.sentences import sentence_exclusions as sentence_exclusions
@@ -353,6 +353,7 @@ from .report.sentences import sentence_morning as sentence_morning
 from .report.sentences import sentence_overrides as sentence_overrides
 from .report.sentences import sentence_packages as sentence_packages
 from .report.sentences import sentence_outcome_losses as sentence_outcome_losses
+from .report.sentences import sentence_packages as sentence_packages
 from .report.sentences import sentence_plateau as sentence_plateau
 from .report.sentences import sentence_pre_due_effect as sentence_pre_due_effect
 from .report.sentences import sentence_predictions as sentence_predictions

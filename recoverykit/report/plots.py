@@ -13,6 +13,7 @@ from recoverykit.report._plots_loss import plot_back_test, plot_lgd_steps
 from recoverykit.report._plots_predue import plot_claimed_reduction, plot_pre_due_arms, plot_roll_rates
 from recoverykit.report._plots_promises import plot_time_to_kept
 from recoverykit.report._plots_outcomes import plot_in_default, plot_outcome_losses
+from recoverykit.report._plots_promises import plot_time_to_kept
 from recoverykit.report._plots_recovery import (
     plot_lgd_comparison,
     plot_lgd_distribution,
@@ -60,8 +61,8 @@ __all__ = [
     "plot_light_calibration",
     "plot_light_map",
     "plot_never_cured",
-    "plot_package_effect",
     "plot_outcome_losses",
+    "plot_package_effect",
     "plot_parameter_stability",
     "plot_pre_due_arms",
     "plot_recovery_curve",
@@ -71,7 +72,7 @@ __all__ = [
     "plot_time_to_cure",
     "plot_time_to_kept",
     "plot_time_to_resolution",
-    "plot_units",
     "plot_triangle",
+    "plot_units",
     "plot_vintages",
 ]
