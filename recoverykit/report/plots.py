@@ -10,9 +10,8 @@ from recoverykit.report._plots_court import plot_court_load, plot_court_phases, 
 from recoverykit.report._plots_cure import plot_coefficients, plot_cox_snell
 from recoverykit.report._plots_lgd import plot_lgd_averages, plot_lgd_drivers
 from recoverykit.report._plots_loss import plot_back_test, plot_lgd_steps
-from recoverykit.report._plots_predue import plot_claimed_reduction, plot_pre_due_arms, plot_roll_rates
-from recoverykit.report._plots_promises import plot_time_to_kept
 from recoverykit.report._plots_outcomes import plot_in_default, plot_outcome_losses
+from recoverykit.report._plots_predue import plot_claimed_reduction, plot_pre_due_arms, plot_roll_rates
 from recoverykit.report._plots_promises import plot_time_to_kept
 from recoverykit.report._plots_recovery import (
     plot_lgd_comparison,
