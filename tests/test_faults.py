@@ -4,6 +4,7 @@ Each time three things must hold: nothing is lost, nothing is done twice, and wh
 are small; each execution leaves a line in a file outside of the run folder, so that executions can be counted.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -563,6 +565,52 @@ class TestDisk:
             place.run()
         assert (place.run_folder / "manifest.json").read_bytes() == manifest
         assert run_state(place.run_folder)[0]["status"] == "complete"
+
+
+#: Descriptors and bytes by which a process may differ between an early and a late part of a long run: what is held
+#: for a moment when the look falls on it, and fragments of the heap. One kernel's leak would be 500 times as much.
+FD_SLACK, MEMORY_SLACK = 12, 40e6
+
+
+class Look(threading.Thread):
+    """Notes descriptors and memory of this process and of its workers, once a second."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.seen, self.over = {}, threading.Event()
+
+    def run(self):
+        me = psutil.Process()
+        while not self.over.wait(1):
+            workers = [child for child in me.children() if "spawn_main" in " ".join(child.cmdline())]
+            for process in [me, *workers]:
+                with contextlib.suppress(psutil.Error):
+                    looks = self.seen.setdefault(process.pid, [])
+                    looks.append((process.num_fds(), process.memory_info().rss))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors")
+def test_five_hundred_notebooks_leave_no_descriptor_and_no_memory_behind(tmp_path, write_notebook):
+    """Two tiny notebooks for each of 250 segments."""
+    plan = PLAN.split("stages:")[0] + "stages:\n  - {name: cure, scope: segment, notebooks: [02_cure, 03_loss]}\n"
+    place = Place(tmp_path, write_notebook, plan)
+    segments = [f"s{number:03}" for number in range(250)]
+    look = Look()
+    look.start()
+    assert place.run(segments=segments).status == "complete"
+    look.over.set()
+    look.join()
+    assert place.executed() == sorted(f"{name}/{segment}" for name in ("02_cure", "03_loss") for segment in segments)
+    assert set(place.statuses().values()) == {"done"}
+    assert len(list(place.run_folder.glob("pages/*/*.html"))) == 500
+    long = [looks for looks in look.seen.values() if len(looks) >= 40]
+    assert len(long) == 3  # this process and two workers, none renewed
+    for looks in long:
+        fifth = len(looks) // 5
+        early, late = looks[fifth : 2 * fifth], looks[3 * fifth : 4 * fifth]  # rendering comes in the last fifth
+        assert max(fds for fds, _ in late) <= max(fds for fds, _ in early) + FD_SLACK
+        assert max(rss for _, rss in late) <= max(rss for _, rss in early) + MEMORY_SLACK
 
 
 class TestOwner:

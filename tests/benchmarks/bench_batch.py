@@ -1,0 +1,163 @@
+"""The batch beside plain papermill in a loop, in one run: the segment notebooks of the sample, pages included.
+
+Goals on two cores: at least 4 times as fast as the loop; at least 1.8 times as fast with two workers as with one;
+overhead beyond the cells under 35 % (under 10 % with warm kernels, see bench_warm.py); a resume with nothing to do
+under 5 s for 1,000 tasks; rendering under 0.2 s a page. All are printed, none is asserted in seconds.
+RECOVERYKIT_BENCH_SEGMENTS sets how many of the sample's segments are run, three notebooks each (66 for 198 executions).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import papermill
+import pytest
+
+from recoverykit.batch._files import sha256_of
+from recoverykit.batch._tasks import TaskStatus
+from recoverykit.batch.folder import pack_files, prepared_book
+from recoverykit.batch.manifest import start_manifest
+from recoverykit.batch.pipeline import injected_parameters, run_pack
+from recoverykit.batch.plan import expand_plan, read_plan
+from recoverykit.batch.render import render_pack
+from recoverykit.batch.resume import Judge
+from recoverykit.portfolio.opening import open_book
+from recoverykit.portfolio.workout import prepare_book
+
+ROOT = Path(__file__).parents[2]
+SPEC = ROOT / "data_samples" / "specs" / "sample.yml"
+N_SEGMENTS = int(os.environ.get("RECOVERYKIT_BENCH_SEGMENTS", "4"))
+N_TASKS = 1_000
+DATE = "2026-09-30"
+NOTEBOOKS = ("02_time_to_cure", "03_recovery_curves", "04_loss_given_default")
+PLAN = f"""
+version: 1
+name: segments
+title: Segments
+notebooks_folder: {json.dumps(str(ROOT / "notebooks"))}
+segment_by: [product, region]
+stages:
+  - {{name: segments, scope: segment, notebooks: [{", ".join(NOTEBOOKS)}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def book():
+    return open_book(SPEC)
+
+
+@pytest.fixture(scope="module")
+def segments(book):
+    return book.segments()[:N_SEGMENTS]
+
+
+def timed_run(folder, plan, book, segments, n_workers):
+    """Return wall seconds of a run, preparation and pages included, and the seconds that its cells took."""
+    tasks = expand_plan(plan, segments, injected_parameters(folder, DATE))
+    begin = time.perf_counter()
+    outcome = run_pack(
+        plan,
+        tasks,
+        folder,
+        reporting_date=DATE,
+        data={"name": "sample", "currency": "USD", "hashes": book.data_hashes},
+        write_book=lambda target: prepare_book(book, target),
+        n_workers=n_workers,
+        progress=False,
+    )
+    wall = time.perf_counter() - begin
+    assert outcome.status == "complete"
+    cells = sum(
+        cell["metadata"]["papermill"]["duration"] or 0
+        for path in folder.glob("notebooks/*/*.ipynb")
+        for cell in json.loads(path.read_text())["cells"]
+    )
+    return wall, cells, sum(task["seconds"] for task in outcome.manifest["tasks"].values())
+
+
+def loop(folder, segments):
+    """What one does without a batch: each notebook opens the data, papermill saves it, nbconvert makes a page."""
+    folder.mkdir()
+    begin = time.perf_counter()
+    for number, segment in enumerate(segments):
+        for name in NOTEBOOKS:
+            parameters = {"data": str(SPEC), "segment": segment, "results_folder": str(folder)}
+            target = folder / f"{name}-{number}.ipynb"
+            papermill.execute_notebook(ROOT / "notebooks" / f"{name}.ipynb", target, parameters, progress_bar=False)
+            convert = [sys.executable, "-m", "nbconvert", "--to", "html", "--no-input", str(target)]
+            subprocess.run(convert, check=True, capture_output=True)
+    return time.perf_counter() - begin
+
+
+def test_the_segment_notebooks_beside_plain_papermill_in_a_loop(benchmark, speed, tmp_path, book, segments):
+    (tmp_path / "plan.yml").write_text(PLAN)
+    plan = read_plan(tmp_path / "plan.yml")
+    benchmark.pedantic(timed_run, args=(tmp_path / "two", plan, book, segments, 2), rounds=1)
+    wall, cells, kernels = timed_run(tmp_path / "again", plan, book, segments, 2)
+    one, _, _ = timed_run(tmp_path / "one", plan, book, segments, 1)
+    plain = loop(tmp_path / "plain", segments)
+    n = len(segments) * len(NOTEBOOKS)
+    what = f"{n} segment notebooks, two workers, pages and tables"
+    speed.record(what, rows=n, peers={"one worker": one, "papermill and nbconvert in a loop": plain}, seconds=wall)
+    print(f"\nkernels and keeping beyond the cells: {kernels / cells - 1:.0%}; two workers for one: {one / wall:.2f}")
+    begin = time.perf_counter()
+    render_pack(tmp_path / "two")
+    print(f"rendering: {(time.perf_counter() - begin) / n:.3f} s a page")
+    assert wall < plain
+
+
+def copied(source, folder, key):
+    """Copy what the one executed task left under another name; return the hashes of its outputs."""
+    page, notebook = next(source.glob("pages/*/*.html")), next(source.glob("notebooks/*/*.ipynb"))
+    places = {page: f"pages/{key}.html", notebook: f"notebooks/{key}.ipynb"}
+    places |= {path: f"results/{key}/{path.name}" for path in source.glob("results/*/*/*")}
+    for path, place in places.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / place)
+    return {place: sha256_of(folder / place) for place in places.values() if not place.startswith("pages")}
+
+
+@pytest.fixture
+def finished_folder(tmp_path, book, segments):
+    """Return a folder that looks as after a complete run of 1,000 tasks, made from one that was executed."""
+    (tmp_path / "plan.yml").write_text(PLAN.replace(", ".join(NOTEBOOKS), NOTEBOOKS[0]))
+    plan = read_plan(tmp_path / "plan.yml")
+    timed_run(tmp_path / "one", plan, book, segments[:1], 1)
+    folder = tmp_path / "run"
+    names = [f"s{number:04}" for number in range(N_TASKS)]
+    tasks = expand_plan(plan, names, injected_parameters(folder, DATE))
+    for part in ("notebooks", "results", "pages", "tables", "book"):
+        (folder / part).mkdir(parents=True)
+    manifest = start_manifest(folder, plan=plan, tasks=tasks, reporting_date=DATE, data={"hashes": {}})
+    manifest.content["book"] = prepared_book(folder, {}, "key", lambda target: prepare_book(book, target))
+    judge = Judge(folder, {}, tasks, data_id=manifest.content["book"]["id"])
+    manifest.finish()
+    content = json.loads((folder / "manifest.json").read_text())
+    for task in tasks:
+        entry = content["tasks"][task.key] | {"status": str(TaskStatus.DONE), "started_at": content["started_at"]}
+        outputs = copied(tmp_path / "one", folder, task.key)
+        inputs = judge.inputs(task, content["tasks"])
+        content["tasks"][task.key] = entry | {"outputs": outputs, "inputs": inputs}
+    (folder / "index.html").write_text("cover")
+    (folder / ".recoverykit-run").touch()
+    content |= {"status": "complete", "pack": pack_files(folder)}
+    (folder / "manifest.json").write_text(json.dumps(content))
+    return plan, tasks, folder
+
+
+def test_a_resume_of_a_thousand_tasks_with_nothing_to_do(benchmark, speed, finished_folder):
+    plan, tasks, folder = finished_folder
+
+    def resume():
+        return run_pack(
+            plan, tasks, folder, reporting_date=DATE, data={}, write_book=str, book_key="key", progress=False
+        )
+
+    outcome = benchmark.pedantic(resume, rounds=3)
+    assert outcome.executed == {}
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    speed.record(f"resume with nothing to do, {size:,.0f} MB looked at", rows=N_TASKS, mark="5 s")
