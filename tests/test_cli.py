@@ -1,14 +1,18 @@
 """The command line: plain words, the promised exit codes, nothing left behind by a refusal."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from recoverykit import cli
+from recoverykit.batch._owner import owned
 from recoverykit.errors import ContractError, Violation
 
 ROOT = Path(__file__).parents[1]
@@ -139,6 +143,82 @@ class TestRun:
         monkeypatch.setattr(cli, "_load", load_with(open_book=lambda *a, **o: FakeBook(), run_pack=interrupted))
         assert run("--out", tmp_path / "run") == 130
         assert capsys.readouterr().err == "recoverykit: interrupted\n"
+
+
+class TestGoingOn:
+    """The folder of a run that has ended; one notebook failed in it."""
+
+    @pytest.fixture(scope="class")
+    def ended(self, tmp_path_factory):
+        return tmp_path_factory.mktemp("ended") / "run"
+
+    @pytest.fixture
+    def folder(self, run, ended, tmp_path, capsys):
+        """Return a copy of it: where a run lies says nothing about what it computes."""
+        if not ended.exists():
+            run("--out", ended)
+        capsys.readouterr()
+        shutil.copytree(ended, tmp_path / "run")
+        return tmp_path / "run"
+
+    def test_a_second_run_executes_what_had_failed_and_says_why(self, run, folder, capsys):
+        assert run("--out", folder) == 1
+        out = capsys.readouterr().out
+        assert "Executed 1 of 2 notebooks." in out
+        assert "it failed in the last run: AssertionError: no cash flow at all: 02_cure/card__east" in out
+        assert "Slowest: 02_cure/card__east" in out
+
+    def test_a_dry_run_says_what_would_be_executed_and_why(self, run, folder, capsys, tmp_path):
+        spec = tmp_path / "spec.yml"
+        spec.write_text("version: 1")
+        run("--out", folder, "--data", spec)
+        capsys.readouterr()
+        run("--out", folder, "--data", spec, "--dry-run")
+        out = capsys.readouterr().out
+        assert "02_cure/auto__west\n    unchanged: would not be executed\n" in out
+        assert "02_cure/card__east\n    it failed in the last run: AssertionError" in out
+        assert out.splitlines()[-1] == "2 executions, of which 1 would run; nothing was run."
+        run("--out", folder, "--data", spec, "--dry-run", "--from", "segments")
+        assert "    stage segments was asked for again\n" in capsys.readouterr().out
+        run("--out", folder, "--data", spec, "--dry-run", "--fresh")
+        assert "unchanged" not in capsys.readouterr().out
+
+    def test_fresh_keeps_nothing(self, run, folder, capsys):
+        (folder / "manifest.json").write_text("{ spoilt")
+        assert run("--out", folder) == 2
+        assert "cannot be read" in capsys.readouterr().err
+        assert run("--out", folder, "--fresh") == 1
+        assert "Executed 2 of 2 notebooks." in capsys.readouterr().out
+
+    def test_an_unknown_stage_and_an_unknown_parameter_are_refused_with_the_nearest(self, run, folder, capsys):
+        assert run("--out", folder, "--from", "segment") == 2
+        assert "did you mean 'segments'?" in capsys.readouterr().err
+        assert run("--out", folder, "-p", "levle=1") == 2
+        assert "command line: no notebook of the plan has a parameter 'levle'" in capsys.readouterr().err
+
+    def test_status_tells_a_running_from_a_killed_run(self, folder, capsys):
+        path = folder / "manifest.json"
+        content = json.loads(path.read_text())
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        content.update(status="running", started_at=now)
+        content["tasks"]["02_cure/card__east"].update(status="running", started_at=now, error=None)
+        path.write_text(json.dumps(content))
+        with owned(folder):
+            assert cli.main(["status", str(folder)]) == 0
+        out = capsys.readouterr().out
+        assert "running (1 done, 1 running)." in out
+        assert f"By process {os.getpid()} on" in out
+        assert "  running: 02_cure/card__east for " in out
+        assert "left." in out
+        assert cli.main(["status", str(folder)]) == 1
+        out = capsys.readouterr().out
+        assert "killed (1 done, 1 not_run)." in out
+        assert "not_run: 02_cure | card | east: NotRun: the run was killed while this notebook ran" in out
+
+    def test_limits_out_of_range_are_refused_all_at_once(self, run, folder, capsys):
+        assert run("--out", folder, "--memory", -1, "--retries", -1) == 2
+        error = capsys.readouterr().err
+        assert "the memory limit must be above 0 MB, not -1.0; retries must be 0 or more, not -1" in error
 
 
 class TestRefusals:

@@ -49,7 +49,8 @@ class Progress:
 
     def tick(self) -> None:
         """Let the clock go on where nothing else happens."""
-        self._bar.refresh() if sys.stderr.isatty() else None
+        if sys.stderr.isatty():
+            self._bar.refresh()
 
     def close(self) -> None:
         """Leave the bar as it is."""

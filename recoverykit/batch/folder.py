@@ -82,7 +82,12 @@ def prepare_run_folder(
         When it holds a run of another plan or date, or a partial run would replace a run of the whole.
     """
     folder = claim_run_folder(run_folder)
-    before = read_manifest(folder) if (folder / MANIFEST).exists() else {}
+    try:
+        before = read_manifest(folder) if (folder / MANIFEST).exists() else {}
+    except RecoverykitError:
+        if not fresh:
+            raise
+        before = {}
     if before and partial and not before.get("selection") and _is_worth_keeping(before):
         raise PlanError(
             f"{folder} holds a complete run or a part of one, which a selection would replace; choose another folder"
