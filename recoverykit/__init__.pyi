@@ -1,6 +1,9 @@
+from .batch.log_seal import seal_log as seal_log
+from .batch.log_seal import verify_log as verify_log
 from .batch.results import collect_results as collect_results
 from .batch.results import read_records as read_records
 from .batch.results import write_result as write_result
+from .batch.verification import verify_run as verify_run
 from .curves import StepCurve as StepCurve
 from .data.contracts import check_tables as check_tables
 from .data.contracts import find_violations as find_violations

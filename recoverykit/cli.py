@@ -18,6 +18,7 @@ from typing import Any
 
 import lazy_loader
 
+from recoverykit import _cli_record
 from recoverykit._cli_show import show_state, show_summary, show_tasks
 from recoverykit.batch import plan as plans
 from recoverykit.batch import state as states
@@ -37,8 +38,10 @@ _load, _, _ = lazy_loader.attach(
         "data.mapping": ["spec_json_schema"],
         "data.synthetic": ["write_sample"],
         "batch.pipeline": ["injected_parameters", "preview", "run_pack"],
+        "batch.record": ["seal_cover"],
         "batch.render": ["render_pack"],
         "batch.results": ["read_records"],
+        "batch.warm": ["warnings_in", "why_not_warm"],
     },
 )
 
@@ -125,6 +128,8 @@ def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path
         reasons = {} if arguments.fresh else _load("preview")(tasks, folder, **resumed)
         show_tasks(tasks, reasons)
         return ALL_WELL, folder
+    if arguments.warm and _load("why_not_warm")():
+        print(f"recoverykit: {_load('why_not_warm')()}", file=sys.stderr)
     with _ended_politely():
         outcome = _load("run_pack")(
             plan,
@@ -134,6 +139,7 @@ def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path
             data={
                 "name": opened.name,
                 "currency": opened.currency,
+                "spec": str(Path(arguments.data).resolve()),
                 "hashes": opened.data_hashes,
                 "left_out": [str(stage) for stage in left_out],
             },
@@ -147,8 +153,12 @@ def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path
             fail_fast=arguments.fail_fast,
             scheduler=arguments.scheduler,
             progress=not arguments.quiet,
+            warm=arguments.warm,
+            record_key=arguments.record_key,
             **resumed,
         )
+    for words in _load("warnings_in")(folder) if arguments.warm else ():
+        print(f"recoverykit: {words}", file=sys.stderr)
     show_summary(outcome.manifest, outcome.executed)
     if outcome.index is not None:
         print(outcome.index)
@@ -202,6 +212,7 @@ def _discounts(tasks: Sequence[plans.Task]) -> list[str]:
 
 def _render(arguments: argparse.Namespace) -> int:
     pack = _load("render_pack")(arguments.run)
+    _load("seal_cover")(arguments.run)
     print(pack.index)
     complete = states.run_state(arguments.run)[0]["status"] == RunStatus.COMPLETE
     return ALL_WELL if complete and not pack.not_rendered else SOME_FAILED
@@ -252,6 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("run", metavar="RUN", help="run folder")
     status = _command(commands, "status", _status, "say how a run stands")
     status.add_argument("run", metavar="RUN", help="run folder")
+    _cli_record.add_commands(commands, _command, prepare=_prepare)
     schema = _command(commands, "schema", _schema, "write the JSON schemas of plan and data spec, for editors")
     schema.add_argument("--out", default="data_samples/schemas", metavar="DIR", help="default data_samples/schemas")
     return parser
@@ -289,6 +301,9 @@ def _add_execution(run: argparse.ArgumentParser) -> None:
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="run on a Dask cluster, as tcp://host:8786")
     run.add_argument("--dry-run", action="store_true", help="print every execution with its parameters, run nothing")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.add_argument("--warm", action="store_true", help="fork kernels from a process with the imports done (Linux)")
+    words = "environment variable with a key that signs the run's entry in the record"
+    run.add_argument("--record-key", default="", metavar="NAME", help=words)
 
 
 def _command(

@@ -19,7 +19,7 @@ ROWS = [
     {"portfolio", "operations"},
     {"report"},
     {"batch"},
-    {"_cli_show"},
+    {"_cli_show", "_cli_record"},
     {"cli"},
     {"__main__"},
 ]

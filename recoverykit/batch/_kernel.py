@@ -34,6 +34,7 @@ from recoverykit.batch._files import NOTEBOOKS, RESULTS, sha256_of, written_asid
 from recoverykit.batch._redact import redact, without_secrets
 from recoverykit.batch._tasks import CellError, Limits, Task, TaskResult, TaskStatus
 from recoverykit.batch._watch import Watch
+from recoverykit.batch.warm import kernel_manager_class
 from recoverykit.errors import RecoverykitError
 
 _ENGINE = "recoverykit"
@@ -194,6 +195,7 @@ def _run_in_kernel(task: Task, kept: dict[str, Any], watch: Watch) -> None:
             iopub_timeout=_OUTPUT_SECONDS,
             shutdown_kernel="immediate",  # nothing is left to be saved in a kernel whose last cell has run
             config=_private_channels(scratch),
+            kernel_manager_class=kernel_manager_class(watch.limits.warm),
         )
     unfinished = _failed_cell(kept["notebook"])
     if unfinished is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from recoverykit.batch._files import PAGES
 from recoverykit.batch._tasks import CellError, Scope, TaskStatus
 from recoverykit.batch.manifest import RunStatus
+from recoverykit.batch.record import SEAL_PLACE
 from recoverykit.batch.results import read_records
 from recoverykit.vocabulary import WHOLE_BOOK
 
@@ -97,7 +98,7 @@ def index_context(manifest: Mapping[str, Any], listed: Sequence[Page], results_f
         "notebook_titles": [titles[name] for name in columns[Scope.SEGMENT]],
         "left_out": manifest["data"].get("left_out", []),
         "failures": [{"title": p.title, "segment": p.segment, "error": _why(p), "href": p.href} for p in missing],
-        "provenance": _provenance(manifest, None),
+        "provenance": [*_provenance(manifest, None), ["Entry in the record", SEAL_PLACE]],
     }
 
 

@@ -147,7 +147,10 @@ class Limits:
         Time for the whole notebook, start of the kernel not included.
     memory_bytes : int
         Resident memory of its kernel; 0 for no limit.
+    warm : bool
+        Fork its kernel from a process that has done the imports, where the system can.
     """
 
     timeout_seconds: float
     memory_bytes: int = 0
+    warm: bool = False

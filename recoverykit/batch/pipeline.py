@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recoverykit.batch._chain import key_from
 from recoverykit.batch._files import BOOK, INDEX, RESULTS, TABLES, names_full_disk, storage_error
 from recoverykit.batch._log import RunLog
 from recoverykit.batch._owner import owned
@@ -19,6 +20,7 @@ from recoverykit.batch.folder import (
 )
 from recoverykit.batch.manifest import Manifest, RunStatus, read_manifest, start_manifest
 from recoverykit.batch.plan import Plan
+from recoverykit.batch.record import recorded
 from recoverykit.batch.render import render_pack
 from recoverykit.batch.results import gather_tables
 from recoverykit.batch.resume import Judge
@@ -74,6 +76,8 @@ def run_pack(
     scheduler: str = "",
     progress: bool = True,
     templates: Path | None = None,
+    warm: bool = False,
+    record_key: str = "",
 ) -> RunOutcome:
     """Run tasks and make a pack of what they found.
 
@@ -100,10 +104,12 @@ def run_pack(
         Stages to execute in any case.
     fresh : bool
         Keep nothing of an earlier run.
-    n_workers, timeout_seconds, memory_mb, retries, fail_fast, scheduler, progress
+    n_workers, timeout_seconds, memory_mb, retries, fail_fast, scheduler, progress, warm
         As in ``run_plan``.
     templates : path, optional
         Folder of the templates; that of ``report`` by default.
+    record_key : str
+        Name of the environment variable with a key, by which the run's entry in the record is signed; empty for none.
 
     Returns
     -------
@@ -119,6 +125,7 @@ def run_pack(
         When the run was interrupted; the manifest then says ``interrupted``.
     """
     check_limits(n_workers, timeout_seconds, memory_mb=memory_mb, retries=retries)
+    key_from(record_key)  # refused before anything has run
     part = {name: chosen for name, chosen in (selection or {}).items() if chosen}
     with owned(claim_run_folder(run_folder)) as owner:
         folder, before = prepare_run_folder(
@@ -132,7 +139,7 @@ def run_pack(
         manifest = start_manifest(
             folder, plan=plan, tasks=tasks, reporting_date=reporting_date, data=data, selection=part, before=before
         )
-        with _Told(manifest, log):
+        with recorded(manifest, plan, key_variable=record_key), _Told(manifest, log):
             clear_for_tasks(folder, {task.key for task in tasks})
             manifest.content["book"] = prepared_book(folder, before.get("book", {}), book_key, write_book)
             judge = Judge(folder, before, tasks, data_id=manifest.content["book"]["id"], again=again)
@@ -148,6 +155,7 @@ def run_pack(
                 fail_fast=fail_fast,
                 scheduler=scheduler,
                 token=owner.token,
+                warm=warm,
                 recorder=going,
             )
             return _finish(manifest, results, templates, going.executed)

@@ -57,6 +57,7 @@ def run_plan(
     fail_fast: bool = False,
     scheduler: str = "",
     token: str = "",
+    warm: bool = False,
     recorder: Recorder | None = None,
 ) -> list[TaskResult]:
     """Execute tasks in worker processes, each when the stages that it comes after have ended.
@@ -86,6 +87,8 @@ def run_plan(
         Address of a Dask scheduler, whose workers see the run folder and the notebooks under the same paths.
     token : str
         Token of the folder's owner; tasks of a run that no longer owns its folder end themselves.
+    warm : bool
+        Fork kernels from a process that has done the imports, where the system can (``warm``).
     recorder : Recorder, optional
         Decides what is executed, and is told what happens.
 
@@ -104,7 +107,7 @@ def run_plan(
     check_limits(n_workers, timeout_seconds, memory_mb=memory_mb, retries=retries)
     folder = Path(run_folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    limits = Limits(timeout_seconds, int((memory_mb or 0) * 1e6))
+    limits = Limits(timeout_seconds, int((memory_mb or 0) * 1e6), warm)
     with ExitStack() as stack:
         bar = Progress(len(tasks), shown=progress)
         stack.callback(bar.close)

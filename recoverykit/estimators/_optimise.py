@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dposv
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 Array = NDArray[np.float64]
 

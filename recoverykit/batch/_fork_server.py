@@ -1,0 +1,196 @@
+"""A process that has imported what notebooks use and forks a kernel for each of them. Started by ``warm``, Linux only.
+
+It holds one thread, no event loop, no ZeroMQ context and no IPython object, so that a fork finds nothing half done. It
+speaks with its worker over one socket, one JSON message a packet:
+
+* it begins with ``{"ready": true}`` or ``{"refused": why}``;
+* ``{"start": argv, "environment": {...}, "cwd": path, "limits": {...}}`` is answered by ``{"pid": pid}``;
+* ``{"exited": pid, "code": code}`` tells of the end of a kernel, whose number stays taken until ``{"reap": pid}``, so
+  that a signal never meets a stranger.
+
+When the socket closes, the worker has ended: the kernels are killed and the server ends too.
+"""
+
+import contextlib
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import pkgutil
+import resource
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+MESSAGE_BYTES = 1 << 18
+INLINE_BACKEND = "module://matplotlib_inline.backend_inline"
+#: What notebooks import, beside the kit itself. The inline backend of matplotlib is not among them: it ties itself to
+#: the shell that it finds when it is imported, and without one no figure would ever be shown.
+_LIBRARIES = (
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "seaborn",
+    "scipy.optimize",
+    "scipy.stats",
+    "formulaic",
+)
+_LAYERS = ("recoverykit.estimators", "recoverykit.portfolio", "recoverykit.report", "recoverykit.operations")
+_FURTHER = ("recoverykit.batch.results",)
+
+
+def main() -> None:
+    """Import, then fork kernels until the worker is gone; a forked process leaves here as a kernel."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    os.set_inheritable(channel.fileno(), False)
+    _leave_folder_out()
+    why = _prepare()
+    channel.send(json.dumps({"refused": why} if why else {"ready": True}).encode())
+    if not why:
+        request = _serve(channel)
+        if request is not None:
+            _become_kernel(request)
+
+
+def _leave_folder_out() -> None:
+    """Take the working folder from the path while libraries load, as ``ipykernel_launcher`` does."""
+    if sys.path and (sys.path[0] == "" or Path(sys.path[0]) == Path.cwd()):
+        del sys.path[0]
+
+
+def _prepare() -> str:
+    """Import everything; return why forking would not be safe, or nothing."""
+    os.environ.setdefault("MPLBACKEND", INLINE_BACKEND)  # as ipykernel does; read when matplotlib is imported
+    os.environ["JPY_PARENT_PID"] = str(os.getpid())  # a kernel ends with its parent; read when ipykernel is imported
+    for name in [*_LIBRARIES, *_FURTHER, *_modules_of(_LAYERS)]:
+        with contextlib.suppress(ImportError):  # an extra that is not installed
+            importlib.import_module(name)
+    if "matplotlib_inline.backend_inline" in sys.modules:
+        return "an import has started matplotlib's inline backend, which would draw for no kernel"
+    n_threads = len(os.listdir("/proc/self/task"))
+    if n_threads > 1:
+        return f"{n_threads - 1} threads run beside the main one after the imports"
+    gc.collect()
+    gc.freeze()  # the pages of what is imported stay shared between the kernels
+    return ""
+
+
+def _modules_of(packages: Iterable[str]) -> list[str]:
+    found = [importlib.import_module(name) for name in packages if importlib.util.find_spec(name)]
+    return [
+        f"{package.__name__}.{module.name}" for package in found for module in pkgutil.iter_modules(package.__path__)
+    ]
+
+
+def _serve(channel: socket.socket) -> dict[str, Any] | None:
+    """Answer requests; return one in a forked process, None in the server when the worker is gone."""
+    children: dict[int, bool] = {}  # whether the end was told, by process
+    bell, ringer = socket.socketpair()
+    bell.setblocking(False)
+    ringer.setblocking(False)
+    signal.set_wakeup_fd(ringer.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
+    selector = select.poll()  # which leaves no descriptor of its own to the children
+    for each in (channel, bell):
+        selector.register(each.fileno(), select.POLLIN)
+    while True:
+        ready = selector.poll()
+        if any(number == bell.fileno() for number, _ in ready):
+            _drain(bell)
+            _tell_ends(channel, children)
+        if not any(number == channel.fileno() for number, _ in ready):
+            continue
+        packet = _received(channel)
+        if not packet:
+            _kill_all(children)
+            return None
+        request: dict[str, Any] = json.loads(packet)
+        if "reap" in request:
+            if children.pop(request["reap"], None) is not None:
+                os.waitpid(request["reap"], 0)
+            continue
+        pid = _fork_into_own_session()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for inherited in (channel, bell, ringer):
+                inherited.close()
+            return request
+        children[pid] = False
+        channel.send(json.dumps({"pid": pid}).encode())
+
+
+def _fork_into_own_session() -> int:
+    """Fork, and return in the server when the kernel leads its own group, so that a signal reaches nobody else."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    os.close(reading if pid == 0 else writing)
+    if pid == 0:
+        os.setsid()
+        os.close(writing)
+    else:
+        os.read(reading, 1)  # ends when the other side is closed, also by its death
+        os.close(reading)
+    return pid
+
+
+def _received(channel: socket.socket) -> bytes:
+    try:
+        return channel.recv(MESSAGE_BYTES)
+    except ConnectionError:
+        return b""
+
+
+def _drain(bell: socket.socket) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while bell.recv(4096):
+            pass
+
+
+def _tell_ends(channel: socket.socket, children: dict[int, bool]) -> None:
+    """Tell of kernels that have ended and leave them in the table of processes."""
+    for pid, told in children.items():
+        if told:
+            continue
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if end is None:
+            continue
+        children[pid] = True
+        code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+        with contextlib.suppress(OSError):  # the worker has just ended; the next turn notices
+            channel.send(json.dumps({"exited": pid, "code": code}).encode())
+
+
+def _kill_all(children: Iterable[int]) -> None:
+    for pid in children:
+        with contextlib.suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            os.waitpid(pid, 0)
+
+
+def _become_kernel(request: dict[str, Any]) -> None:
+    """Be what a fresh process would be: own environment, folder, limits and random numbers; then serve."""
+    os.environ.clear()
+    os.environ.update({**request["environment"], "JPY_PARENT_PID": str(os.getppid())})
+    os.chdir(request["cwd"])
+    for name, limits in request["limits"].items():
+        resource.setrlimit(getattr(resource, name), tuple(limits))
+    importlib.import_module("numpy").random.seed()  # Python's own generator reseeds itself in a forked process
+    sys.argv[:] = request["start"]
+    importlib.import_module("ipykernel.kernelapp").launch_new_instance()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The record of runs: who looks at a pack years later can tell whether it is still what was made.
+
+Each run appends one entry to ``record.jsonl`` beside the run folders, a chain of JSON lines (``_chain`` defines the
+form), and lays a copy of it into its own folder as ``record.json``. An entry holds the hashes of what went in (data
+files, parameters, package source, notebooks, environment) and of every file that the run left. A folder that is run
+again gets a further entry; the last one counts.
+
+The cover of the pack prints the hash of the run's entry. So that the cover itself can be part of the entry, its hash
+is taken with ``SEAL_PLACE`` standing where the hash is printed.
+
+What this protects against, and what not: no file of a run and no entry between others can be changed, dropped, added
+or moved unseen. But whoever can write all these files can make the whole record anew, and whoever cuts off the last
+entries leaves a whole chain. Therefore note the hash on the cover elsewhere (a signed paper, another department's
+files) and give it to ``verify_run`` as ``expected``; or let entries carry a mac by a key that those who run the batch
+do not hold in a file: the name of an environment variable is given, never the key. The record does not say that the
+data or the code were right.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from recoverykit.batch._chain import digest_of, key_from
+from recoverykit.batch._files import INDEX, sha256_of, write_text
+from recoverykit.batch._ledger import append_link
+from recoverykit.batch.manifest import Manifest, RunStatus
+from recoverykit.batch.plan import Plan
+from recoverykit.errors import RecoverykitError
+
+LEDGER = "record.jsonl"
+OWN_ENTRY = "record.json"
+#: Stands on the cover until the entry is made.
+SEAL_PLACE = "none yet: this run is not in the record"
+FORMAT = 1
+#: Kind of an entry of the record.
+RUN = "run"
+
+
+def record_run(manifest: Manifest, plan: Plan, *, key_variable: str = "") -> None:
+    """Append the entry of a run that has ended, however it ended, and print its hash on the cover.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        As it was last written; hashes of the tasks' outputs are taken from it, as of the moment when they were made.
+    plan : Plan
+        The plan that was run.
+    key_variable : str
+        Name of the environment variable with the key for the mac; empty for none.
+
+    Raises
+    ------
+    RecoverykitError
+        When a run that came to its end cannot be recorded. One that failed or was interrupted has said why, and goes
+        without an entry where the same reason, such as a full disk, keeps it from being written.
+    """
+    folder = manifest.run_folder
+    try:
+        (folder / OWN_ENTRY).unlink(missing_ok=True)
+        entry = append_link(folder.parent / LEDGER, _entry(manifest, plan), key=key_from(key_variable))
+        write_text(folder / OWN_ENTRY, json.dumps(entry, indent=1, ensure_ascii=False) + "\n", durable=True)
+        seal_cover(folder)
+    except (OSError, RecoverykitError) as error:
+        if manifest.content["status"] in (RunStatus.COMPLETE, RunStatus.INCOMPLETE):
+            raise RecoverykitError(f"the run has ended, but could not be recorded: {error}") from error
+
+
+def seal_cover(run_folder: str | Path) -> None:
+    """Print the hash of the run's entry on the cover of its pack, where both are there."""
+    folder = Path(run_folder)
+    index, entry = folder / INDEX, own_entry(folder)
+    if entry is not None and index.exists():
+        text = index.read_text(encoding="utf-8")
+        write_text(index, text.replace(SEAL_PLACE, entry["hash"]), durable=True)
+
+
+def own_entry(run_folder: str | Path) -> dict[str, Any] | None:
+    """Return the copy of its entry that a run folder holds; None where there is none that can be read."""
+    try:
+        entry = json.loads((Path(run_folder) / OWN_ENTRY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    plain = isinstance(entry, dict) and isinstance(entry.get("hash"), str) and isinstance(entry.get("outputs"), dict)
+    return entry if plain else None
+
+
+def environment() -> dict[str, str]:
+    """Return the interpreter, the system and one SHA-256 over every installed distribution with its version."""
+    installed = sorted({f"{d.metadata['Name']}=={d.version}".lower() for d in metadata.distributions()})
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages_sha256": digest_of(installed),
+    }
+
+
+def _entry(manifest: Manifest, plan: Plan) -> dict[str, Any]:
+    content = manifest.content
+    return {
+        "format": FORMAT,
+        "kind": RUN,
+        "run_id": content["run_id"],
+        "folder": manifest.run_folder.name,
+        "status": content["status"],
+        "reporting_date": content["reporting_date"],
+        "started_at": content["started_at"],
+        "recorded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": environment(),
+        "plan": plan.model_dump(mode="json"),
+        **rests_on(content),
+        "outputs": _outputs(manifest.run_folder, content),
+    }
+
+
+def rests_on(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return from a manifest what a run rests on."""
+    return {
+        "inputs": {"spec": content["data"].get("spec", ""), "hashes": dict(content["data"].get("hashes", {}))},
+        "parameters_sha256": digest_of({key: task["parameters"] for key, task in content["tasks"].items()}),
+        "code": dict(content["code"]),
+        "notebooks": {name: notebook["sha256"] for name, notebook in content["notebooks"].items()},
+    }
+
+
+def _outputs(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hash of every file of a run, for those of the tasks the one that the manifest took as they ended."""
+    known = {name: digits for task in content["tasks"].values() for name, digits in task["outputs"].items()}
+    return {name: known.get(name) or hash_of(folder, name) for name in listed_files(folder)}
+
+
+def listed_files(folder: Path) -> list[str]:
+    """Return the files of a run folder, links included, without its entry."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    return sorted({path.relative_to(folder).as_posix() for path in paths} - {OWN_ENTRY})
+
+
+def hash_of(folder: Path, name: str, seal: str = SEAL_PLACE) -> str:
+    """Return the hash of a file; of a link that of its target's name, of the cover that without its seal."""
+    path = folder / name
+    if path.is_symlink():
+        return digest_of({"link": os.readlink(path)})
+    if name != INDEX:
+        return sha256_of(path)
+    return hashlib.sha256(path.read_bytes().replace(seal.encode(), SEAL_PLACE.encode())).hexdigest()
