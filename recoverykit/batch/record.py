@@ -22,6 +22,7 @@ import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,16 @@ def own_entry(run_folder: str | Path) -> dict[str, Any] | None:
 
 def environment() -> dict[str, str]:
     """Return the interpreter, the system and one SHA-256 over every installed distribution with its version."""
-    installed = sorted({f"{d.metadata['Name']}=={d.version}".lower() for d in metadata.distributions()})
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "packages_sha256": digest_of(installed),
+        "packages_sha256": _packages_digest(),
     }
+
+
+@cache
+def _packages_digest() -> str:
+    return digest_of(sorted({f"{d.metadata['Name']}=={d.version}".lower() for d in metadata.distributions()}))
 
 
 def _entry(manifest: Manifest, plan: Plan) -> dict[str, Any]:
