@@ -126,7 +126,7 @@ class TestRows:
         sealed(log.iloc[:3], seal)
         before = seal.read_bytes()
         log.loc[0, "action"] = "visit"
-        with pytest.raises(RecoverykitError, match="nothing was sealed, since .*altered: row 1, 101"):
+        with pytest.raises(RecoverykitError, match=r"nothing was sealed, since .*altered: row 1, 101"):
             rk.seal_log(log, seal=seal)
         assert seal.read_bytes() == before
 

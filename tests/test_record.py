@@ -284,7 +284,7 @@ class TestTheKey:
         folder = make_run("first", key_variable="RECORD_KEY")
         assert not [p for p in folder.parent.rglob("*") if p.is_file() and b"planted-secret" in p.read_bytes()]
         monkeypatch.delenv("RECORD_KEY")
-        with pytest.raises(RecoverykitError, match="the environment variable RECORD_KEY.*is not set"):
+        with pytest.raises(RecoverykitError, match=r"the environment variable RECORD_KEY.*is not set"):
             verify_run(folder, key_variable="RECORD_KEY")
 
 
