@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ MARKER = ".recoverykit-run"
 OWNER = ".owner"
 #: What happened in the run, a JSON object a line; grows with every run in the folder.
 LOG = "log.jsonl"
+#: The run's own entry of the record, and what stands on the cover until there is one.
+OWN_ENTRY = "record.json"
+SEAL_PLACE = "none yet: this run is not in the record"
 PARTIAL = ".partial"
 
 _FULL_DISK = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), f"[Errno {errno.ENOSPC}]")
@@ -80,6 +84,22 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_cover(path: Path, seal: str) -> str:
+    """Return the SHA-256 of the pack's cover with the seal that it bears taken out, so that the seal can rest on it."""
+    content = path.read_bytes()
+    if seal:
+        content = content.replace(seal.encode(), SEAL_PLACE.encode())
+    return hashlib.sha256(content).hexdigest()
+
+
+def own_seal(run_folder: Path) -> str:
+    """Return the hash of a run's own entry of the record; empty where it has none that can be read."""
+    try:
+        return str(json.loads((run_folder / OWN_ENTRY).read_text(encoding="utf-8"))["hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _remove_quietly(path: Path) -> None:

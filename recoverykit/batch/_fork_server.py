@@ -78,12 +78,30 @@ def _prepare() -> str:
             importlib.import_module(name)
     if "matplotlib_inline.backend_inline" in sys.modules:
         return "an import has started matplotlib's inline backend, which would draw for no kernel"
+    hidden = _hidden_by_folder()
+    if hidden:
+        return f"the folder of the notebooks holds {hidden}, which a kernel there would import for the library's"
     n_threads = len(os.listdir("/proc/self/task"))
     if n_threads > 1:
         return f"{n_threads - 1} threads run beside the main one after the imports"
     gc.collect()
     gc.freeze()  # the pages of what is imported stay shared between the kernels
     return ""
+
+
+def _hidden_by_folder() -> str:
+    """Return a file of the working folder that has the name of an imported module; a kernel looks there first."""
+    folder, loaded = Path.cwd(), {name.partition(".")[0] for name in sys.modules}
+    for path in sorted(folder.iterdir()):
+        is_module = path.suffix == ".py" or (path / "__init__.py").exists()
+        if is_module and path.stem in loaded and not _is_source_of(path, path.stem):
+            return path.name
+    return ""
+
+
+def _is_source_of(path: Path, name: str) -> bool:
+    source = getattr(sys.modules[name], "__file__", None)
+    return source is not None and Path(source).resolve() in (path.resolve(), (path / "__init__.py").resolve())
 
 
 def _modules_of(packages: Iterable[str]) -> list[str]:

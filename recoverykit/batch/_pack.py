@@ -7,10 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from recoverykit.batch._files import PAGES
+from recoverykit.batch._files import PAGES, SEAL_PLACE
 from recoverykit.batch._tasks import CellError, Scope, TaskStatus
 from recoverykit.batch.manifest import RunStatus
-from recoverykit.batch.record import SEAL_PLACE
 from recoverykit.batch.results import read_records
 from recoverykit.vocabulary import WHOLE_BOOK
 

@@ -18,7 +18,9 @@ from recoverykit.batch._files import (
     RESULTS,
     RUN_FOLDERS,
     TABLES,
+    own_seal,
     sha256_of,
+    sha256_of_cover,
     storage_error,
 )
 from recoverykit.batch._provenance import digest_of
@@ -195,7 +197,10 @@ def altered(folder: Path, hashes: Mapping[str, str]) -> str:
 def pack_files(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of what was made from all tasks together: pages, tables and cover."""
     made = [*(folder / PAGES).glob("*/*.html"), *(folder / TABLES).iterdir(), folder / INDEX]
-    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(made) if path.is_file()}
+    hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(made) if path.is_file()}
+    if INDEX in hashes:
+        hashes[INDEX] = sha256_of_cover(folder / INDEX, own_seal(folder))
+    return hashes
 
 
 def _is_worth_keeping(before: Mapping[str, Any]) -> bool:

@@ -5,6 +5,8 @@ form), and lays a copy of it into its own folder as ``record.json``. An entry ho
 files, parameters, package source, notebooks, environment) and of every file that the run left. A folder that is run
 again gets a further entry; the last one counts.
 
+The log of a folder goes on with every run in it; an entry holds its length and hash as of its own end.
+
 The cover of the pack prints the hash of the run's entry. So that the cover itself can be part of the entry, its hash
 is taken with ``SEAL_PLACE`` standing where the hash is printed.
 
@@ -20,7 +22,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -28,23 +31,59 @@ from pathlib import Path
 from typing import Any
 
 from recoverykit.batch._chain import digest_of, key_from
-from recoverykit.batch._files import INDEX, sha256_of, write_text
+from recoverykit.batch._files import (
+    BOOK,
+    INDEX,
+    LOG,
+    OWN_ENTRY,
+    OWNER,
+    SEAL_PLACE,
+    sha256_of,
+    sha256_of_cover,
+    write_text,
+)
 from recoverykit.batch._ledger import append_link
+from recoverykit.batch._provenance import package_versions
 from recoverykit.batch.manifest import Manifest, RunStatus
 from recoverykit.batch.plan import Plan
 from recoverykit.errors import RecoverykitError
 
 LEDGER = "record.jsonl"
-OWN_ENTRY = "record.json"
-#: Stands on the cover until the entry is made.
-SEAL_PLACE = "none yet: this run is not in the record"
 FORMAT = 1
 #: Kind of an entry of the record.
 RUN = "run"
 
 
+@contextmanager
+def recorded(manifest: Manifest, plan: Plan, *, key_variable: str = "") -> Iterator[None]:
+    """Record a run when the body of the statement has ended, however it ended.
+
+    Parameters
+    ----------
+    manifest, plan, key_variable
+        As in ``record_run``.
+
+    Raises
+    ------
+    RecoverykitError
+        When a run that came to its end cannot be recorded. One that failed or was interrupted has said why itself, and
+        goes without an entry where the same reason, such as a full disk, keeps it from being written.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(RecoverykitError):
+            record_run(manifest, plan, key_variable=key_variable)
+        raise
+    if manifest.content["status"] != RunStatus.FAILED:
+        record_run(manifest, plan, key_variable=key_variable)
+        return
+    with suppress(RecoverykitError):
+        record_run(manifest, plan, key_variable=key_variable)
+
+
 def record_run(manifest: Manifest, plan: Plan, *, key_variable: str = "") -> None:
-    """Append the entry of a run that has ended, however it ended, and print its hash on the cover.
+    """Append the entry of a run that has ended, and print its hash on the cover.
 
     Parameters
     ----------
@@ -58,8 +97,7 @@ def record_run(manifest: Manifest, plan: Plan, *, key_variable: str = "") -> Non
     Raises
     ------
     RecoverykitError
-        When a run that came to its end cannot be recorded. One that failed or was interrupted has said why, and goes
-        without an entry where the same reason, such as a full disk, keeps it from being written.
+        When the record or the folder cannot be written, or the variable holds no key.
     """
     folder = manifest.run_folder
     try:
@@ -68,8 +106,7 @@ def record_run(manifest: Manifest, plan: Plan, *, key_variable: str = "") -> Non
         write_text(folder / OWN_ENTRY, json.dumps(entry, indent=1, ensure_ascii=False) + "\n", durable=True)
         seal_cover(folder)
     except (OSError, RecoverykitError) as error:
-        if manifest.content["status"] in (RunStatus.COMPLETE, RunStatus.INCOMPLETE):
-            raise RecoverykitError(f"the run has ended, but could not be recorded: {error}") from error
+        raise RecoverykitError(f"the run has ended, but could not be recorded: {error}") from error
 
 
 def seal_cover(run_folder: str | Path) -> None:
@@ -92,12 +129,9 @@ def own_entry(run_folder: str | Path) -> dict[str, Any] | None:
 
 
 def environment() -> dict[str, str]:
-    """Return the interpreter, the system and one SHA-256 over every installed distribution with its version."""
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "packages_sha256": _packages_digest(),
-    }
+    """Return system, interpreter, main packages, and one SHA-256 over every installed distribution with its version."""
+    system = f"{platform.system()} {platform.machine()}"
+    return {**package_versions(), "system": system, "packages_sha256": _packages_digest()}
 
 
 @cache
@@ -119,8 +153,15 @@ def _entry(manifest: Manifest, plan: Plan) -> dict[str, Any]:
         "environment": environment(),
         "plan": plan.model_dump(mode="json"),
         **rests_on(content),
+        "log": _log_so_far(manifest.run_folder),
         "outputs": _outputs(manifest.run_folder, content),
     }
+
+
+def _log_so_far(folder: Path) -> dict[str, Any]:
+    path = folder / LOG
+    said = path.read_bytes() if path.exists() else b""
+    return {"bytes": len(said), "sha256": hashlib.sha256(said).hexdigest()}
 
 
 def rests_on(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,15 +175,16 @@ def rests_on(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _outputs(folder: Path, content: Mapping[str, Any]) -> dict[str, str]:
-    """Return the hash of every file of a run, for those of the tasks the one that the manifest took as they ended."""
+    """Return the hash of every file of a run, for results and book the one that the manifest took as they were made."""
     known = {name: digits for task in content["tasks"].values() for name, digits in task["outputs"].items()}
+    known |= {f"{BOOK}/{name}": digits for name, digits in content.get("book", {}).get("files", {}).items()}
     return {name: known.get(name) or hash_of(folder, name) for name in listed_files(folder)}
 
 
 def listed_files(folder: Path) -> list[str]:
-    """Return the files of a run folder, links included, without its entry."""
+    """Return the files of a run folder, links included, without its entry, its log and the mark of its owner."""
     paths = (path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
-    return sorted({path.relative_to(folder).as_posix() for path in paths} - {OWN_ENTRY})
+    return sorted({path.relative_to(folder).as_posix() for path in paths} - {OWN_ENTRY, OWNER, LOG})
 
 
 def hash_of(folder: Path, name: str, seal: str = SEAL_PLACE) -> str:
@@ -150,6 +192,4 @@ def hash_of(folder: Path, name: str, seal: str = SEAL_PLACE) -> str:
     path = folder / name
     if path.is_symlink():
         return digest_of({"link": os.readlink(path)})
-    if name != INDEX:
-        return sha256_of(path)
-    return hashlib.sha256(path.read_bytes().replace(seal.encode(), SEAL_PLACE.encode())).hexdigest()
+    return sha256_of_cover(path, seal) if name == INDEX else sha256_of(path)

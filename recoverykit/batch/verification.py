@@ -3,20 +3,19 @@
 ``record`` says what an entry holds, what the record protects against and what not.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recoverykit.batch._chain import ChainFault, Fault, chain_faults, key_from, link_hash
-from recoverykit.batch._files import INDEX, MANIFEST, sha256_of
+from recoverykit.batch._files import INDEX, LOG, MANIFEST, OWN_ENTRY, SEAL_PLACE, sha256_of
 from recoverykit.batch._ledger import read_links
 from recoverykit.batch.manifest import library_hash, read_manifest
 from recoverykit.batch.record import (
     LEDGER,
-    OWN_ENTRY,
     RUN,
-    SEAL_PLACE,
     environment,
     hash_of,
     listed_files,
@@ -207,7 +206,20 @@ def _files(folder: Path, entry: Mapping[str, Any]) -> list[Finding]:
             found.append(Finding(Fault.ALTERED, name, _what_changed(folder, name, entry)))
         elif name == INDEX and SEAL_PLACE.encode() in (folder / name).read_bytes():
             found.append(Finding(Fault.ALTERED, name, "it does not print the hash of its entry"))
-    return found + [Finding(Fault.ADDED, name) for name in sorted(here - recorded.keys())]
+    found += [Finding(Fault.ADDED, name) for name in sorted(here - recorded.keys())]
+    return found + _log(folder, entry.get("log", {"bytes": 0}))
+
+
+def _log(folder: Path, recorded: Mapping[str, Any]) -> list[Finding]:
+    """Hold the log of a folder against an entry; what was said after the entry was made is free."""
+    if not recorded["bytes"]:
+        return []
+    try:
+        said = (folder / LOG).read_bytes()
+    except OSError:
+        return [Finding(Fault.MISSING, LOG)]
+    same = hashlib.sha256(said[: recorded["bytes"]]).hexdigest() == recorded["sha256"]
+    return [] if same else [Finding(Fault.ALTERED, LOG)]
 
 
 def _what_changed(folder: Path, name: str, entry: Mapping[str, Any]) -> str:

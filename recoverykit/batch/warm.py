@@ -15,7 +15,6 @@ Each refusal is said once, in words that ``warnings_in`` finds again in the log 
 
 import asyncio
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Mapping
