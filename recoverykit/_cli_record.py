@@ -60,6 +60,7 @@ def add_commands(commands: Any, command: Command, *, prepare: Prepare) -> None:
     reproduce.add_argument("run", metavar="RUN", help="run folder")
     reproduce.add_argument("--out", metavar="DIR", help="folder of the new run (default RUN-again)")
     reproduce.add_argument("--workers", type=int, metavar="N", help="notebooks at a time (default: number of cores)")
+    reproduce.add_argument("--warm", action="store_true", help="fork kernels from a process with the imports done")
     reproduce.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -133,6 +134,7 @@ def _reproduce(arguments: argparse.Namespace, prepare: Prepare) -> int:
         selection=recorded.selection,
         n_workers=arguments.workers,
         progress=not arguments.quiet,
+        warm=arguments.warm,
     )
     found = _load("compare_results")(run, target)
     _show(found)
