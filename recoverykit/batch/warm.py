@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Mapping
 from importlib.util import find_spec
+from multiprocessing import util
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -187,6 +188,8 @@ def _launcher() -> str:
 def _server(folder: str, environment: Mapping[str, str]) -> ForkServer:
     """Return the server of a folder, or say again why it has none."""
     if folder not in _servers:
+        if not _servers:
+            util.Finalize(None, stop_servers, exitpriority=1)  # also in a worker of a pool, which runs no atexit
         try:
             _servers[folder] = ForkServer.start(folder, environment)
         except WarmRefused as refusal:

@@ -1,0 +1,147 @@
+"""What a batch costs beyond the notebooks' own work: plain papermill in a loop, our ordinary kernels, warm kernels.
+
+Own work is what the cells take, imports within them included, in CPU seconds of the kernel; overhead is everything
+else: start and end of kernels, messages, saving, hashing, the worker itself. Wall time on a busy machine tells little,
+CPU time of the whole tree of processes tells the same every time. Marks: overhead under 35 % with ordinary kernels;
+four times as fast as plain papermill on two cores; two workers 1.8 times as fast as one; a page in 0.2 s.
+RECOVERYKIT_BENCH_EXECUTIONS says how many executions (12).
+"""
+
+import json
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell
+
+from recoverykit.batch.render import render_page
+from recoverykit.portfolio.opening import open_book
+from recoverykit.portfolio.workout import prepare_book
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = ("02_time_to_cure", "03_recovery_curves", "04_loss_given_default")
+N_EXECUTIONS = int(os.environ.get("RECOVERYKIT_BENCH_EXECUTIONS", "12"))
+PROBE = "import time as _clock\n_begun = _clock.process_time()"
+ANSWER = "print(_clock.process_time() - _begun)"
+
+#: Runs the tasks in this process one after the other and returns its CPU seconds, those of ended children included.
+ONE_BY_ONE = """
+import json, os, resource, sys, time
+from pathlib import Path
+tasks, folder, how = json.loads(Path(sys.argv[1]).read_text()), sys.argv[2], sys.argv[3]
+os.environ.update(JUPYTER_PREFER_ENV_PATH="1", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+def spent():
+    return sum(r.ru_utime + r.ru_stime for r in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+if how == "papermill":
+    import papermill
+    for task in tasks:
+        target = Path(folder, task["notebook"], task["name"] + ".ipynb")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        papermill.execute_notebook(task["path"], target, task["parameters"], progress_bar=False)
+else:
+    from recoverykit.batch import warm
+    from recoverykit.batch._kernel import execute_task
+    from recoverykit.batch._tasks import Limits, Task
+    for task in tasks:
+        made = Task(task["notebook"], task["path"], "segments", task["name"], task["parameters"])
+        result = execute_task(made, folder, Limits(600.0, 0, how == "warm"), "")
+        assert result.error is None, result.error
+    warm.stop_servers()
+found = {"spent": spent()}
+"""
+#: Runs the tasks in worker processes.
+WORKERS = """
+import json, sys, time
+from pathlib import Path
+from recoverykit.batch._tasks import Task
+from recoverykit.batch.runner import run_plan
+
+if __name__ == "__main__":
+    tasks = [
+        Task(task["notebook"], task["path"], "segments", task["name"], task["parameters"])
+        for task in json.loads(Path(sys.argv[1]).read_text())
+    ]
+    begun = time.perf_counter()
+    results = run_plan(tasks, sys.argv[2], n_workers=int(sys.argv[4]), progress=False, warm=sys.argv[3] == "warm")
+    assert not [result for result in results if result.error]
+    found = {"wall": time.perf_counter() - begun}
+"""
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    """Return the file that lists the executions: the segment notebooks, with a clock around their cells."""
+    folder = tmp_path_factory.mktemp("bench")
+    book = open_book(ROOT / "data_samples" / "specs" / "sample.yml")
+    prepare_book(book, folder / "book", discounts=("eir",))
+    for name in NOTEBOOKS:
+        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        notebook.cells = [new_code_cell(PROBE), *notebook.cells, new_code_cell(ANSWER)]
+        (folder / "notebooks").mkdir(exist_ok=True)
+        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
+    segments = book.segments(["product", "region"])
+    listed = [
+        {
+            "notebook": name,
+            "name": segment,
+            "path": str(folder / "notebooks" / f"{name}.ipynb"),
+            "parameters": {
+                "data": str(folder / "book"),
+                "reporting_date": f"{book.reporting_date:%Y-%m-%d}",
+                "results_folder": str(folder / "results"),
+                "segment": segment,
+            },
+        }
+        for segment in segments
+        for name in NOTEBOOKS
+    ]
+    path = folder / "tasks.json"
+    path.write_text(json.dumps(listed[:N_EXECUTIONS]))
+    return path
+
+
+def own_work(folder):
+    """Return the CPU seconds of the cells of all executed notebooks in a folder."""
+    cells = [nbformat.read(path, as_version=4).cells[-1] for path in Path(folder).rglob("*.ipynb")]
+    assert len(cells) == N_EXECUTIONS
+    return sum(float(cell.outputs[0]["text"]) for cell in cells)
+
+
+def test_overhead_beyond_the_cells_beside_plain_papermill(benchmark, speed, fresh_process, tasks, tmp_path):
+    spent, own = {}, {}
+    for how in ("papermill", "plain", "warm"):
+        run = benchmark.pedantic if how == "warm" else lambda call, args, **_: call(*args)
+        spent[how] = run(fresh_process, args=(ONE_BY_ONE, tasks, tmp_path / how, how), rounds=1)["spent"]
+        own[how] = own_work(tmp_path / how if how == "papermill" else tmp_path / how / "notebooks")
+    for how in ("plain", "warm"):
+        overhead = (spent[how] - own[how]) / N_EXECUTIONS
+        speed.record(
+            f"{N_EXECUTIONS} segment notebooks, {how} kernels, CPU; beyond the cells {overhead:.2f} s each, "
+            f"{spent[how] / own[how] - 1:.0%} of their own work, {spent[how] / own['plain'] - 1:+.0%} with imports",
+            peers={"papermill in a loop, CPU": spent["papermill"]},
+            mark="35 %, 10 %",
+            seconds=spent[how],
+        )
+    assert spent["warm"] < spent["plain"] < spent["papermill"]
+
+
+def test_two_workers_beside_one_and_beside_papermill(benchmark, speed, fresh_process, tasks, tmp_path):
+    loop = fresh_process(ONE_BY_ONE, tasks, tmp_path / "papermill", "papermill")["process_seconds"]
+    for how in ("plain", "warm"):
+        one, two = (fresh_process(WORKERS, tasks, tmp_path / f"{how}{n}", how, n)["process_seconds"] for n in (1, 2))
+        peers = {"one worker": one, "papermill in a loop": loop}
+        marks = {"one worker": "1.8", "papermill in a loop": "4"}
+        speed.record(f"{N_EXECUTIONS} segment notebooks, two {how} workers", peers=peers, mark=marks, seconds=two)
+    benchmark.pedantic(lambda: None, rounds=1)
+
+
+def test_a_page(benchmark, speed, fresh_process, tasks, tmp_path):
+    fresh_process(ONE_BY_ONE, tasks, tmp_path, "warm")
+    (path, *_) = sorted((tmp_path / "notebooks" / "02_time_to_cure").glob("*.ipynb"))
+    context = {"title": "", "subtitle": "", "reporting_date": "", "run_id": "", "provenance": [], "home": ""}
+    arguments = {"args": (path, tmp_path / "page.html"), "kwargs": {"context": context}}
+    benchmark.pedantic(render_page, rounds=5, warmup_rounds=1, **arguments)
+    speed.record("rendering of a page", mark="0.2 s")
