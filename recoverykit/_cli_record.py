@@ -124,12 +124,7 @@ def _reproduce(arguments: argparse.Namespace, prepare: Prepare) -> int:
         recorded.tasks,
         target,
         reporting_date=recorded.reporting_date,
-        data={
-            "name": opened.name,
-            "currency": opened.currency,
-            "spec": recorded.spec,
-            "hashes": opened.data_hashes,
-        },
+        data={**recorded.data, "spec": recorded.spec, "hashes": opened.data_hashes},
         write_book=lambda folder: prepare(opened, recorded.spec, folder, recorded.tasks),
         selection=recorded.selection,
         n_workers=arguments.workers,

@@ -7,6 +7,7 @@ Pages and executed notebooks hold times and paths of their run, and are not comp
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -35,6 +36,8 @@ class RecordedRun:
         With the recorded parameters, those that name folders excepted.
     spec : str
         Path of the data spec.
+    data : dict
+        What the manifest says of the data, hashes included.
     reporting_date : str
         ISO date.
     selection : dict
@@ -46,6 +49,7 @@ class RecordedRun:
     plan: Plan
     tasks: tuple[Task, ...]
     spec: str
+    data: dict[str, Any]
     reporting_date: str
     selection: dict[str, list[str]]
     since: tuple[Finding, ...]
@@ -90,7 +94,8 @@ def recorded_run(run_folder: str | Path, target: str | Path) -> RecordedRun:
         )
         for task in manifest["tasks"].values()
     ]
-    return RecordedRun(plan, tuple(tasks), spec, date, manifest["selection"], tuple(changed_since(entry)))
+    since = tuple(changed_since(entry))
+    return RecordedRun(plan, tuple(tasks), spec, manifest["data"], date, manifest["selection"], since)
 
 
 def compare_results(run_folder: str | Path, again: str | Path) -> list[Finding]:
