@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _SERVER = "recoverykit.batch._fork_server"
-_START_SECONDS = 120.0
+_START_SECONDS = 60.0
 _ANSWER_SECONDS = 20.0
 _PACKET = 1 << 18
 POLL_SECONDS = 0.005

@@ -29,12 +29,22 @@ from typing import Any
 
 MESSAGE_BYTES = 1 << 18
 INLINE_BACKEND = "module://matplotlib_inline.backend_inline"
-#: What notebooks import, beside the kit itself. The inline backend of matplotlib is not among them: it ties itself to
-#: the shell that it finds when it is imported, and without one no figure would ever be shown.
-_LIBRARIES = (
+#: What every kernel imports as it starts, also to be ready for a debugger that never comes here.
+_OF_KERNELS = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
     "ipykernel.zmqshell",
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "sqlite3",
+    "tornado.platform.asyncio",
+)
+#: What notebooks import, beside the kit itself. The inline backend of matplotlib is not among them: it ties itself to
+#: the shell that it finds when it is imported, and without one no figure would ever be shown.
+_LIBRARIES = (
     "numpy",
     "pandas",
     "pyarrow.parquet",
@@ -55,11 +65,13 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(channel.fileno(), False)
     _leave_folder_out()
-    why = _prepare()
+    set_by_imports: dict[str, str] = {}
+    why = _prepare(set_by_imports)
     channel.send(json.dumps({"refused": why} if why else {"ready": True}).encode())
     if not why:
         request = _serve(channel)
         if request is not None:
+            request["environment"] |= set_by_imports
             _become_kernel(request)
 
 
@@ -69,13 +81,18 @@ def _leave_folder_out() -> None:
         del sys.path[0]
 
 
-def _prepare() -> str:
-    """Import everything; return why forking would not be safe, or nothing."""
+def _prepare(set_by_imports: dict[str, str]) -> str:
+    """Import everything; return why forking would not be safe, or nothing.
+
+    What the imports of a kernel itself set in the environment is entered, since its own imports would set it again;
+    what other imports set is not, since a notebook may never ask for them.
+    """
     os.environ.setdefault("MPLBACKEND", INLINE_BACKEND)  # as ipykernel does; read when matplotlib is imported
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # a kernel ends with its parent; read when ipykernel is imported
-    for name in [*_LIBRARIES, *_FURTHER, *_modules_of(_LAYERS)]:
-        with contextlib.suppress(ImportError):  # an extra that is not installed
-            importlib.import_module(name)
+    before = dict(os.environ)
+    _import_all(_OF_KERNELS)
+    set_by_imports |= {name: value for name, value in os.environ.items() if before.get(name) != value}
+    _import_all([*_LIBRARIES, *_FURTHER, *_modules_of(_LAYERS)])
     if "matplotlib_inline.backend_inline" in sys.modules:
         return "an import has started matplotlib's inline backend, which would draw for no kernel"
     hidden = _hidden_by_folder()
@@ -87,6 +104,12 @@ def _prepare() -> str:
     gc.collect()
     gc.freeze()  # the pages of what is imported stay shared between the kernels
     return ""
+
+
+def _import_all(names: Iterable[str]) -> None:
+    for name in names:
+        with contextlib.suppress(ImportError):  # an extra that is not installed
+            importlib.import_module(name)
 
 
 def _hidden_by_folder() -> str:

@@ -38,6 +38,8 @@ if sys.platform != "win32":
 
 _MARK = "recoverykit --warm: "
 _LIMITS = ("RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_CORE", "RLIMIT_NOFILE", "RLIMIT_FSIZE")
+_CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
+_LISTENS_SECONDS = 30.0
 #: Of a launch, what a forked kernel can be given; the rest needs a process of its own.
 _TAKEN = {"env", "cwd", "kernel_id", "extra_arguments", "stdin", "stdout", "stderr", "independent"}
 
@@ -66,7 +68,25 @@ def warnings_in(run_folder: str | Path) -> list[str]:
 
 
 class PromptProvisioner(LocalProvisioner):
-    """jupyter_client's provisioner, which notices the end of a kernel at once and not within a tenth of a second."""
+    """jupyter_client's provisioner, which notices a kernel's start and end at once, not within tenths of a second."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
+        """Start a kernel and wait until it listens, since who connects too early waits for his next attempt."""
+        connection_info = await super().launch_kernel(cmd, **kwargs)
+        await self.until_it_listens()
+        return connection_info
+
+    async def until_it_listens(self) -> None:
+        """Wait for the sockets of the kernel, where they are files, or for its end."""
+        said: Mapping[str, Any] = self.connection_info
+        if said.get("transport") != "ipc":
+            return
+        sockets = [Path(f"{said['ip']}-{said[f'{name}_port']}") for name in _CHANNELS]
+        deadline = time.monotonic() + _LISTENS_SECONDS
+        while not all(path.exists() for path in sockets):
+            if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
+                return  # the client finds out what is wrong
+            await asyncio.sleep(POLL_SECONDS)
 
     async def wait(self) -> int | None:
         """Wait for the end of the process."""
@@ -88,6 +108,7 @@ class WarmProvisioner(PromptProvisioner):
         self.process: Any = process
         self.pid = self.pgid = process.pid  # a kernel leads its own group before its number is told
         self.cwd = kwargs.get("cwd", Path.cwd())
+        await self.until_it_listens()
         return self.connection_info
 
     async def send_signal(self, signum: int) -> None:
