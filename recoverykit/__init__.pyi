@@ -180,6 +180,9 @@ from .operations.scorecards import unit_scorecards as unit_scorecards
 from .operations.sequential import sequential_boundaries as sequential_boundaries
 from .operations.time_dependent import counting_process_rows as counting_process_rows
 from .operations.time_dependent import time_dependent_effect as time_dependent_effect
+from .operations.treatment_logs import first_repayments as first_repayments
+from .operations.treatment_logs import late_instalments as late_instalments
+from .operations.treatment_logs import message_outcomes as message_outcomes
 from .operations.treatment_outcomes import cash_within_horizon as cash_within_horizon
 from .operations.treatment_outcomes import event_within_horizon as event_within_horizon
 from .operations.treatments import effects_table as effects_table
@@ -203,6 +206,7 @@ from .operations.warroom import EscalationWhen as EscalationWhen
 from .operations.warroom import WarRoom as WarRoom
 from .operations.warroom import read_escalation_rules as read_escalation_rules
 from .operations.warroom import war_room as war_room
+from .operations.treatments import why_refused as why_refused
 from .operations.weighting import WeightedEffect as WeightedEffect
 from .operations.weighting import aipw_effect as aipw_effect
 from .operations.weighting import ipw_effect as ipw_effect
@@ -283,6 +287,8 @@ from .report.plots import plot_court_phases as plot_court_phases
 from .report.plots import plot_coverage_by_age as plot_coverage_by_age
 from .report.plots import plot_cox_snell as plot_cox_snell
 from .report.plots import plot_cumulative_incidence as plot_cumulative_incidence
+from .report.plots import plot_density_check as plot_density_check
+from .report.plots import plot_discontinuity as plot_discontinuity
 from .report.plots import plot_discrimination as plot_discrimination
 from .report.plots import plot_episodes_by_vintage as plot_episodes_by_vintage
 from .report.plots import plot_follow_ups as plot_follow_ups
@@ -298,8 +304,10 @@ from .report.plots import plot_light_map as plot_light_map
 from .report.plots import plot_never_cured as plot_never_cured
 from .report.plots import plot_outcome_losses as plot_outcome_losses
 from .report.plots import plot_package_effect as plot_package_effect
+from .report.plots import plot_overlap as plot_overlap
 from .report.plots import plot_parameter_stability as plot_parameter_stability
 from .report.plots import plot_pre_due_arms as plot_pre_due_arms
+from .report.plots import plot_power as plot_power
 from .report.plots import plot_recovery_curve as plot_recovery_curve
 from .report.plots import plot_roll_rates as plot_roll_rates
 from .report.plots import plot_shrunken_ranks as plot_shrunken_ranks
@@ -312,6 +320,9 @@ from .report.plots import plot_units as plot_units
 from .report.plots import plot_vintages as plot_vintages
 from .report.scorecards import show_scorecards as show_scorecards
 from .report.sentences import sentence_against_target as sentence_against_target
+from .report.plots import plot_treatment_effects as plot_treatment_effects
+from .report.plots import plot_vintages as plot_vintages
+from .report.plots import plot_window_sensitivity as plot_window_sensitivity
 from .report.sentences import sentence_allowance_total as sentence_allowance_total
 from .report.sentences import sentence_back_test as sentence_back_test
 from .report.sentences import sentence_bonus as sentence_bonus
@@ -329,6 +340,8 @@ from .report.sentences import sentence_coverage as sentence_coverage
 from .report.sentences import sentence_cure_calibration as sentence_cure_calibration
 from .report.sentences import sentence_cure_drivers as sentence_cure_drivers
 from .report.sentences import sentence_data_quality as sentence_data_quality
+from .report.sentences import sentence_detectable as sentence_detectable
+from .report.sentences import sentence_discontinuity as sentence_discontinuity
 from .report.sentences import sentence_discrimination as sentence_discrimination
 from .report.sentences import sentence_drift as sentence_drift
 from .report.sentences import sentence_endings as sentence_endings
@@ -341,6 +354,7 @@ from .report.sentences import sentence_follow_up as sentence_follow_up
 from .report.sentences import sentence_follow_ups as sentence_follow_ups
 from .report.sentences import sentence_forecast as sentence_forecast
 from .report.sentences import sentence_funnel as sentence_funnel
+from .report.sentences import sentence_hazard_ratio as sentence_hazard_ratio
 from .report.sentences import sentence_hindsight as sentence_hindsight
 from .report.sentences import sentence_holdout as sentence_holdout
 from .report.sentences import sentence_in_default as sentence_in_default
@@ -365,6 +379,7 @@ from .report.sentences import sentence_promises_due as sentence_promises_due
 from .report.sentences import sentence_ranks as sentence_ranks
 from .report.sentences import sentence_reconciliation as sentence_reconciliation
 from .report.sentences import sentence_recovery as sentence_recovery
+from .report.sentences import sentence_refused as sentence_refused
 from .report.sentences import sentence_residuals as sentence_residuals
 from .report.sentences import sentence_sample_size as sentence_sample_size
 from .report.sentences import sentence_second_opinion as sentence_second_opinion
@@ -372,10 +387,12 @@ from .report.sentences import sentence_source_columns as sentence_source_columns
 from .report.sentences import sentence_stability as sentence_stability
 from .report.sentences import sentence_steps as sentence_steps
 from .report.sentences import sentence_time_to_cure as sentence_time_to_cure
+from .report.sentences import sentence_treatment_effect as sentence_treatment_effect
 from .report.sentences import sentence_ultimate_outcomes as sentence_ultimate_outcomes
 from .report.sentences import sentence_validation as sentence_validation
 from .report.sentences import sentence_vintages as sentence_vintages
 from .report.sentences import sentence_worklist as sentence_worklist
+from .report.sentences import sentence_variants as sentence_variants
 from .report.summary import basis_note as basis_note
 from .report.summary import curve_basis_note as curve_basis_note
 from .report.summary import executive_summary as executive_summary

@@ -81,14 +81,12 @@ def treated_against_untreated(
     recoverykit.errors.UnsoundComparisonError: visited against not visited says nothing of its effect: ...
     """
     check_columns(frame, [treated_col, outcome_col, assignment_col, treated_at_col, cluster_col])
-    kinds = frame[assignment_col].astype(object).where(frame[assignment_col].notna(), "unknown").astype(str)
-    reasons = [_REASONS.get(kind, _UNKNOWN) for kind in sorted(set(kinds) - {RANDOM})]
-    if treated_at_col is not None and np.any(number_column(frame, treated_at_col, 0.0) > 0):
-        reasons.insert(0, _IMMORTAL)
+    kinds = _kinds(frame, assignment_col)
+    reasons = _reasons(frame, kinds, treated_at_col)
     if reasons:
         counts = ", ".join(f"{n:,} {kind}" for kind, n in kinds.value_counts().sort_index().items())
         raise UnsoundComparisonError(
-            f"{treated_col} against not {treated_col} says nothing of its effect: {'; '.join(dict.fromkeys(reasons))} "
+            f"{treated_col} against not {treated_col} says nothing of its effect: {'; '.join(reasons)} "
             f"(assignment: {counts})"
         )
     arms = np.where(number_column(frame, treated_col, 0.0) == 1, TREATED, UNTREATED)
@@ -102,6 +100,36 @@ def treated_against_untreated(
         planned_n_units=planned_n_units,
         level=level,
     )
+
+
+def why_refused(
+    frame: pd.DataFrame, *, assignment_col: str = "assignment", treated_at_col: str | None = None
+) -> list[str]:
+    """Say why treated and untreated units cannot be compared as they are.
+
+    Parameters
+    ----------
+    frame, assignment_col, treated_at_col
+        As in ``treated_against_untreated``.
+
+    Returns
+    -------
+    list of str
+        The reasons, each with the call to make; empty where nothing speaks against it.
+    """
+    check_columns(frame, [assignment_col, treated_at_col])
+    return _reasons(frame, _kinds(frame, assignment_col), treated_at_col)
+
+
+def _kinds(frame: pd.DataFrame, assignment_col: str) -> pd.Series:
+    return frame[assignment_col].astype(object).where(frame[assignment_col].notna(), "unknown").astype(str)
+
+
+def _reasons(frame: pd.DataFrame, kinds: pd.Series, treated_at_col: str | None) -> list[str]:
+    reasons = [_REASONS.get(kind, _UNKNOWN) for kind in sorted(set(kinds) - {RANDOM})]
+    if treated_at_col is not None and np.any(number_column(frame, treated_at_col, 0.0) > 0):
+        reasons.insert(0, _IMMORTAL)
+    return list(dict.fromkeys(reasons))
 
 
 def effects_table(effects: dict[str, TreatmentEffect]) -> pd.DataFrame:

@@ -23,6 +23,14 @@ from recoverykit.report._plots_scorecards import plot_bonus_luck, plot_funnel, p
 from recoverykit.report._plots_survival import plot_cumulative_incidence, plot_time_to_cure, plot_time_to_resolution
 from recoverykit.report._plots_triage import plot_light_calibration, plot_light_map, plot_strategies
 from recoverykit.report._plots_triangle import plot_triangle
+from recoverykit.report._plots_treatments import (
+    plot_density_check,
+    plot_discontinuity,
+    plot_overlap,
+    plot_power,
+    plot_treatment_effects,
+    plot_window_sensitivity,
+)
 from recoverykit.report._plots_validation import (
     plot_calibration,
     plot_calibration_by_month,
@@ -47,6 +55,8 @@ __all__ = [
     "plot_coverage_by_age",
     "plot_cox_snell",
     "plot_cumulative_incidence",
+    "plot_density_check",
+    "plot_discontinuity",
     "plot_discrimination",
     "plot_episodes_by_vintage",
     "plot_follow_ups",
@@ -62,8 +72,10 @@ __all__ = [
     "plot_never_cured",
     "plot_outcome_losses",
     "plot_package_effect",
+    "plot_overlap",
     "plot_parameter_stability",
     "plot_pre_due_arms",
+    "plot_power",
     "plot_recovery_curve",
     "plot_roll_rates",
     "plot_shrunken_ranks",
@@ -73,5 +85,7 @@ __all__ = [
     "plot_time_to_resolution",
     "plot_triangle",
     "plot_units",
+    "plot_treatment_effects",
     "plot_vintages",
+    "plot_window_sensitivity",
 ]
