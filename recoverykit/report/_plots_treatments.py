@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from recoverykit.report import theme
-from recoverykit.report._axes import COUNT, PERCENT, share_axis, write_near
+from recoverykit.report._axes import COUNT, PERCENT, flat_label, share_axis, write_near
 from recoverykit.report._plots_survival import not_shown
 from recoverykit.report.figures import ReportFigure
 from recoverykit.report.formats import format_count, format_ratio, format_share
@@ -123,7 +123,7 @@ def plot_discontinuity(
     if is_share:
         share_axis(ax, outcome, lower=None)
     else:
-        ax.set_ylabel(outcome)
+        flat_label(ax, outcome)
     write = format_share if is_share else (lambda value: f"{value:.4g}")
     left, right = write(ends["left"]), write(ends["right"])
     alt = f"At {cutoff:g} the fitted outcome is {left} on the left and {right} on the right."
@@ -163,7 +163,7 @@ def plot_window_sensitivity(sensitivity: pd.DataFrame, *, used: float, is_share:
     ax.axhline(0, color=theme.INK, linewidth=1)
     if is_share:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _points(value)))
-    ax.set_ylabel("Effect, percentage points" if is_share else "Effect, units of the outcome")
+    flat_label(ax, "Effect, percentage points" if is_share else "Effect, units of the outcome")
     ax.set_xlabel("Half width of the window, units of the running variable; beneath it the units inside")
     counts = shown[["n_left", "n_right"]].sum(axis=1)
     ticks = [f"{width:.3g}\n{format_count(n)}" for width, n in zip(shown["window"], counts, strict=True)]
@@ -206,7 +206,7 @@ def plot_density_check(bins: pd.DataFrame, *, cutoff: float, running: str, p_val
     ax.axvline(cutoff, color=theme.INK, linewidth=1, linestyle=":")
     ax.set_ylim(0, None)
     ax.set_xlabel(running)
-    ax.set_ylabel("Density of units")
+    flat_label(ax, "Density of units")
     verdict = "jumps" if p_value < 0.05 else "shows no jump"
     alt = f"The density of the running variable {verdict} at {cutoff:g} (p {p_value:.3f})."
     caption = f"McCrary's check. {format_count(bins['n_units'].sum())} units; bins with fewer than 10 are not drawn."
@@ -239,13 +239,22 @@ def plot_overlap(overlap: pd.DataFrame) -> ReportFigure:
         drawn = overlap[name].where(overlap[name] >= MINIMUM_CELL_COUNT, 0)
         total = format_count(overlap[name].sum())
         label = f"{name.replace('_', ' ')}: {total}"
-        ax.bar(overlap["lower"], sign * drawn, width=0.94 * widths, align="edge", color=colour, label=label, zorder=3)
-    ax.axhline(0, color=theme.INK, linewidth=1)
+        ax.bar(
+            overlap["lower"],
+            sign * drawn,
+            width=0.94 * widths,
+            align="edge",
+            color=colour,
+            linewidth=0,
+            label=label,
+            zorder=3,
+        )
+    ax.axhline(0, color=theme.INK, linewidth=1, zorder=4)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(abs(value))))
     ax.xaxis.set_major_formatter(PERCENT)
     ax.set_xlim(0, 1)
     ax.set_xlabel("Propensity to be treated, given what was known")
-    ax.set_ylabel("Units")
+    flat_label(ax, "Units")
     ax.legend(loc="upper right", frameon=False)
     shared = overlap["treated"].where(overlap["not_treated"] > 0, 0).sum() / max(overlap["treated"].sum(), 1)
     alt = f"{format_share(shared)} of the treated units stand in bins of the propensity that hold others too."
@@ -288,7 +297,9 @@ def plot_power(curve: pd.DataFrame, *, power: float = 0.8, n_units: float | None
     ax.axhline(power, color=theme.MUTED, linewidth=1, linestyle=":")
     if n_units is not None:
         ax.axvline(n_units, color=theme.INK, linewidth=1)
-        write_near(ax, f"{format_count(n_units)} in hand", (n_units, 0.02), on="below", offset=(5, 4), **_SMALL)
+        write_near(
+            ax, f"{format_count(n_units)} in hand", (n_units, 1), on="below", offset=(0, 4), ha="center", **_SMALL
+        )
     ax.xaxis.set_major_formatter(COUNT)
     share_axis(ax, "Probability of a significant result", upper=1.0)
     ax.set_xlim(0, float(curve["n_units"].max()))
