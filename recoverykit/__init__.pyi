@@ -187,6 +187,7 @@ from .operations.treatment_outcomes import cash_within_horizon as cash_within_ho
 from .operations.treatment_outcomes import event_within_horizon as event_within_horizon
 from .operations.treatments import effects_table as effects_table
 from .operations.treatments import treated_against_untreated as treated_against_untreated
+from .operations.treatments import why_refused as why_refused
 from .operations.triage import LightsBackTest as LightsBackTest
 from .operations.triage import OverrideReview as OverrideReview
 from .operations.triage import Treatment as Treatment
@@ -206,7 +207,6 @@ from .operations.warroom import EscalationWhen as EscalationWhen
 from .operations.warroom import WarRoom as WarRoom
 from .operations.warroom import read_escalation_rules as read_escalation_rules
 from .operations.warroom import war_room as war_room
-from .operations.treatments import why_refused as why_refused
 from .operations.weighting import WeightedEffect as WeightedEffect
 from .operations.weighting import aipw_effect as aipw_effect
 from .operations.weighting import ipw_effect as ipw_effect
@@ -303,11 +303,11 @@ from .report.plots import plot_light_calibration as plot_light_calibration
 from .report.plots import plot_light_map as plot_light_map
 from .report.plots import plot_never_cured as plot_never_cured
 from .report.plots import plot_outcome_losses as plot_outcome_losses
-from .report.plots import plot_package_effect as plot_package_effect
 from .report.plots import plot_overlap as plot_overlap
+from .report.plots import plot_package_effect as plot_package_effect
 from .report.plots import plot_parameter_stability as plot_parameter_stability
-from .report.plots import plot_pre_due_arms as plot_pre_due_arms
 from .report.plots import plot_power as plot_power
+from .report.plots import plot_pre_due_arms as plot_pre_due_arms
 from .report.plots import plot_recovery_curve as plot_recovery_curve
 from .report.plots import plot_roll_rates as plot_roll_rates
 from .report.plots import plot_shrunken_ranks as plot_shrunken_ranks
@@ -315,14 +315,13 @@ from .report.plots import plot_strategies as plot_strategies
 from .report.plots import plot_time_to_cure as plot_time_to_cure
 from .report.plots import plot_time_to_kept as plot_time_to_kept
 from .report.plots import plot_time_to_resolution as plot_time_to_resolution
+from .report.plots import plot_treatment_effects as plot_treatment_effects
 from .report.plots import plot_triangle as plot_triangle
 from .report.plots import plot_units as plot_units
 from .report.plots import plot_vintages as plot_vintages
+from .report.plots import plot_window_sensitivity as plot_window_sensitivity
 from .report.scorecards import show_scorecards as show_scorecards
 from .report.sentences import sentence_against_target as sentence_against_target
-from .report.plots import plot_treatment_effects as plot_treatment_effects
-from .report.plots import plot_vintages as plot_vintages
-from .report.plots import plot_window_sensitivity as plot_window_sensitivity
 from .report.sentences import sentence_allowance_total as sentence_allowance_total
 from .report.sentences import sentence_back_test as sentence_back_test
 from .report.sentences import sentence_bonus as sentence_bonus
@@ -390,9 +389,9 @@ from .report.sentences import sentence_time_to_cure as sentence_time_to_cure
 from .report.sentences import sentence_treatment_effect as sentence_treatment_effect
 from .report.sentences import sentence_ultimate_outcomes as sentence_ultimate_outcomes
 from .report.sentences import sentence_validation as sentence_validation
+from .report.sentences import sentence_variants as sentence_variants
 from .report.sentences import sentence_vintages as sentence_vintages
 from .report.sentences import sentence_worklist as sentence_worklist
-from .report.sentences import sentence_variants as sentence_variants
 from .report.summary import basis_note as basis_note
 from .report.summary import curve_basis_note as curve_basis_note
 from .report.summary import executive_summary as executive_summary

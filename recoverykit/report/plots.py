@@ -21,8 +21,6 @@ from recoverykit.report._plots_recovery import (
 )
 from recoverykit.report._plots_scorecards import plot_bonus_luck, plot_funnel, plot_shrunken_ranks, plot_units
 from recoverykit.report._plots_survival import plot_cumulative_incidence, plot_time_to_cure, plot_time_to_resolution
-from recoverykit.report._plots_triage import plot_light_calibration, plot_light_map, plot_strategies
-from recoverykit.report._plots_triangle import plot_triangle
 from recoverykit.report._plots_treatments import (
     plot_density_check,
     plot_discontinuity,
@@ -31,6 +29,8 @@ from recoverykit.report._plots_treatments import (
     plot_treatment_effects,
     plot_window_sensitivity,
 )
+from recoverykit.report._plots_triage import plot_light_calibration, plot_light_map, plot_strategies
+from recoverykit.report._plots_triangle import plot_triangle
 from recoverykit.report._plots_validation import (
     plot_calibration,
     plot_calibration_by_month,
@@ -71,11 +71,11 @@ __all__ = [
     "plot_light_map",
     "plot_never_cured",
     "plot_outcome_losses",
-    "plot_package_effect",
     "plot_overlap",
+    "plot_package_effect",
     "plot_parameter_stability",
-    "plot_pre_due_arms",
     "plot_power",
+    "plot_pre_due_arms",
     "plot_recovery_curve",
     "plot_roll_rates",
     "plot_shrunken_ranks",
@@ -83,9 +83,9 @@ __all__ = [
     "plot_time_to_cure",
     "plot_time_to_kept",
     "plot_time_to_resolution",
+    "plot_treatment_effects",
     "plot_triangle",
     "plot_units",
-    "plot_treatment_effects",
     "plot_vintages",
     "plot_window_sensitivity",
 ]

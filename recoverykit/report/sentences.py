@@ -70,6 +70,7 @@ from recoverykit.report._sentences_scorecards import (
     sentence_promise_score,
     sentence_promises,
     sentence_ranks,
+)
 from recoverykit.report._sentences_treatments import (
     sentence_detectable,
     sentence_discontinuity,
@@ -163,7 +164,7 @@ __all__ = [
     "sentence_treatment_effect",
     "sentence_ultimate_outcomes",
     "sentence_validation",
+    "sentence_variants",
     "sentence_vintages",
     "sentence_worklist",
-    "sentence_variants",
 ]
