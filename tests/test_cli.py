@@ -145,12 +145,14 @@ class TestRun:
         assert capsys.readouterr().err == "recoverykit: interrupted\n"
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """Return where the first test of those below leaves a run that has ended."""
+    return tmp_path_factory.mktemp("ended") / "run"
+
+
 class TestGoingOn:
     """The folder of a run that has ended; one notebook failed in it."""
-
-    @pytest.fixture(scope="class")
-    def ended(self, tmp_path_factory):
-        return tmp_path_factory.mktemp("ended") / "run"
 
     @pytest.fixture
     def folder(self, run, ended, tmp_path, capsys):

@@ -197,6 +197,8 @@ def _run_in_kernel(task: Task, kept: dict[str, Any], watch: Watch) -> None:
             config=_private_channels(scratch),
             kernel_manager_class=kernel_manager_class(watch.limits.warm),
         )
+    if watch.check_owner():
+        raise RecoverykitError("the run that this task belonged to is over")
     unfinished = _failed_cell(kept["notebook"])
     if unfinished is not None:
         raise RecoverykitError("the notebook ended itself before its last cell")

@@ -59,6 +59,11 @@ class Watch:
             self._over.set()
             thread.join()
 
+    def check_owner(self) -> bool:
+        """Return whether the run that the task belongs to is over, and keep it in mind."""
+        self.abandoned = self.abandoned or bool(self.token and not still_owned(self.run_folder, self.token))
+        return self.abandoned
+
     def _look(self, client: Any) -> None:
         looks = misses = 0
         while not self._over.wait(_MEMORY_SECONDS):

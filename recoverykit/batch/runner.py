@@ -123,7 +123,9 @@ def run_plan(
             run.go(start_workers, limits, token)
         except BaseException as error:
             why = "the run was interrupted" if isinstance(error, KeyboardInterrupt) else "the run could not go on"
-            stack.__exit__(type(error), error, error.__traceback__)  # no worker writes any more
+            stack.__exit__(
+                type(error), error, error.__traceback__
+            )  # workers here are gone; those of a cluster see it soon
             run.give_up(why)
             raise
         finally:
