@@ -12,7 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recoverykit.batch._tasks import Task, TaskStatus
+from recoverykit.batch._kernel import execute_task
+from recoverykit.batch._progress import Progress
+from recoverykit.batch._tasks import CellError, Limits, Task, TaskResult, TaskStatus
 from recoverykit.batch.folder import prepare_run_folder
 from recoverykit.batch.manifest import read_manifest
 from recoverykit.batch.pipeline import injected_parameters, run_pack
@@ -232,6 +234,35 @@ class TestHardEnds:
     def test_an_impossible_number_of_workers_is_refused(self, tmp_path):
         with pytest.raises(PlanError, match="workers must be 1 or more"):
             run_plan([], tmp_path, n_workers=0)
+
+
+class TestWhatIsOver:
+    def test_a_task_whose_run_is_over_leaves_nothing(self, write_notebook, tmp_path):
+        task = one_task(write_notebook, tmp_path, ["1"])
+        folder = tmp_path / "run"
+        folder.mkdir()
+        (folder / ".owner").write_text(json.dumps({"pid": 1, "host": "h", "started_at": "t", "token": "another run's"}))
+        result = execute_task(task, str(folder), Limits(60), "this run's")
+        assert (result.status, result.error.message) == (
+            TaskStatus.NOT_RUN,
+            "the run that this task belonged to is over",
+        )
+        assert [path.name for path in folder.iterdir()] == [".owner"]
+
+
+class TestProgress:
+    def test_the_bar_counts_what_runs_and_what_failed_and_the_pace_of_what_was_begun(self, capsys):
+        bar = Progress(4, shown=True)
+        bar.ended(TaskResult("a", TaskStatus.DONE), begun=False)  # it stands from an earlier run
+        bar.started("cure")
+        bar.started("cure")
+        bar.ended(TaskResult("b", TaskStatus.FAILED, error=CellError("ValueError", "no")), begun=True)
+        bar.close()
+        last = capsys.readouterr().err.rpartition("\r")[2]
+        assert "cure:  50%" in last
+        assert "2/4 [" in last
+        assert "failed=1, running=1" in last
+        assert bar._bar.initial == 1
 
 
 RUN_SCRIPT = """
