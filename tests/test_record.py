@@ -9,11 +9,12 @@ import threading
 import pytest
 
 from recoverykit import cli
+from recoverykit.batch._files import SEAL_PLACE
 from recoverykit.batch._ledger import append_link, read_links
 from recoverykit.batch._tasks import Task, TaskResult, TaskStatus
-from recoverykit.batch.manifest import start_manifest
+from recoverykit.batch.manifest import RunStatus, start_manifest
 from recoverykit.batch.plan import Plan
-from recoverykit.batch.record import SEAL_PLACE, record_run
+from recoverykit.batch.record import record_run, recorded
 from recoverykit.batch.verification import verify_run
 from recoverykit.errors import RecoverykitError
 
@@ -304,6 +305,34 @@ class TestSinceTheRun:
         code, environment = verify_run(folder).since
         assert code.name == "code"
         assert str(environment) == "altered: environment (python)"
+
+
+class TestARunThatDoesNotComeToItsEnd:
+    def test_is_recorded_with_its_status_and_its_own_error_goes_on(self, tmp_path):
+        manifest = begun(tmp_path / "runs" / "first")
+        with pytest.raises(KeyboardInterrupt), recorded(manifest, Plan.model_validate(PLAN)):
+            raise interruption(manifest)
+        (entry,) = read_links(tmp_path / "runs" / "record.jsonl")
+        assert entry["status"] == "interrupted"
+        assert said(tmp_path / "runs" / "first") == []
+
+    def test_goes_without_an_entry_where_none_can_be_written(self, tmp_path):
+        (tmp_path / "runs" / "record.jsonl").mkdir(parents=True)
+        manifest = begun(tmp_path / "runs" / "first")
+        with pytest.raises(KeyboardInterrupt), recorded(manifest, Plan.model_validate(PLAN)):
+            raise interruption(manifest)
+        with recorded(manifest, Plan.model_validate(PLAN)):
+            manifest.finish(RunStatus.FAILED, reason="the disk was full")
+
+
+def begun(folder):
+    folder.mkdir(parents=True)
+    return start_manifest(folder, plan=Plan.model_validate(PLAN), tasks=[], reporting_date="2026-09-30", data={})
+
+
+def interruption(manifest):
+    manifest.finish(RunStatus.INTERRUPTED, reason="interrupted by a signal")
+    return KeyboardInterrupt()
 
 
 class TestWritingTheRecord:

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -250,6 +251,14 @@ class TestOneServer:
         assert {threads for threads, _, _ in counts} == {1}
         assert counts[-1][1] == counts[1][1]
         assert counts[-1][2] <= counts[1][2]
+
+    def test_the_threads_of_a_worker_share_it_and_each_ends_its_own_kernel(self, folder):
+        code = ["import os, time\ntime.sleep(0.2)\nos.getpid()"]
+        with ThreadPoolExecutor(3) as threads:
+            notebooks = list(threads.map(lambda _: execute(code, folder), range(6)))
+        pids = {int(nb.cells[0].outputs[0]["data"]["text/plain"]) for nb in notebooks}
+        assert len(pids) == 6
+        wait_until(lambda: not any(map(is_alive, pids)), 5)
 
     def test_an_interrupt_reaches_the_cell_and_the_kernel_lives_on(self, folder):
         code = ["import time\ntime.sleep(30)", "'still here'"]

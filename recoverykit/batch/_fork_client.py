@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ class ForkServer:
     channel: socket.socket
     _codes: dict[int, int] = field(default_factory=dict)
     _answers: deque[int] = field(default_factory=deque)
+    _guard: threading.RLock = field(default_factory=threading.RLock)  # a worker of a cluster may have several threads
 
     @classmethod
     def start(cls, folder: str, environment: Mapping[str, str]) -> "ForkServer":
@@ -87,30 +89,33 @@ class ForkServer:
         WarmRefused
             When the server has died or the request does not fit into a packet.
         """
-        try:
-            self.channel.send(json.dumps(request).encode())
-            deadline = time.monotonic() + _ANSWER_SECONDS
-            while not self._answers:
-                self._listen(max(deadline - time.monotonic(), 0.001))
-        except OSError as error:
-            raise WarmRefused(f"the fork server does not answer: {error.strerror or error}") from error
-        return self._answers.popleft()
+        with self._guard:
+            try:
+                self.channel.send(json.dumps(request).encode())
+                deadline = time.monotonic() + _ANSWER_SECONDS
+                while not self._answers:
+                    self._listen(max(deadline - time.monotonic(), 0.001))
+            except OSError as error:
+                raise WarmRefused(f"the fork server does not answer: {error.strerror or error}") from error
+            return self._answers.popleft()
 
     def code_of(self, pid: int) -> int | None:
         """Return the exit code of a kernel that has ended (negative for a signal), None while it runs."""
-        if pid not in self._codes:
-            try:
-                while self._listen(0):
-                    pass
-            except OSError:  # the server is gone, and its kernels with it: they watch their parent
-                self._codes.setdefault(pid, -signal.SIGKILL)
-                with contextlib.suppress(OSError):
-                    os.killpg(pid, signal.SIGKILL)
-        return self._codes.get(pid)
+        with self._guard:
+            if pid not in self._codes:
+                try:
+                    while self._listen(0):
+                        pass
+                except OSError:  # the server is gone, and its kernels with it: they watch their parent
+                    self._codes.setdefault(pid, -signal.SIGKILL)
+                    with contextlib.suppress(OSError):
+                        os.killpg(pid, signal.SIGKILL)
+            return self._codes.get(pid)
 
     def forget(self, pid: int) -> None:
         """Let the number of an ended kernel be given to others."""
-        with contextlib.suppress(OSError):
+        with self._guard, contextlib.suppress(OSError):
+            self._codes.pop(pid, None)
             self.channel.send(json.dumps({"reap": pid}).encode())
 
     def stop(self) -> None:

@@ -16,6 +16,7 @@ Each refusal is said once, in words that ``warnings_in`` finds again in the log 
 import asyncio
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -170,6 +171,7 @@ def kernel_manager_class(warm: bool) -> type[PromptKernelManager]:
 
 
 _servers: dict[str, ForkServer | WarmRefused] = {}
+_starting = threading.Lock()
 _said: set[str] = set()
 
 
@@ -208,14 +210,15 @@ def _launcher() -> str:
 
 def _server(folder: str, environment: Mapping[str, str]) -> ForkServer:
     """Return the server of a folder, or say again why it has none."""
-    if folder not in _servers:
+    with _starting:
         if not _servers:
             util.Finalize(None, stop_servers, exitpriority=1)  # also in a worker of a pool, which runs no atexit
-        try:
-            _servers[folder] = ForkServer.start(folder, environment)
-        except WarmRefused as refusal:
-            _servers[folder] = refusal
-    known = _servers[folder]
+        if folder not in _servers:
+            try:
+                _servers[folder] = ForkServer.start(folder, environment)
+            except WarmRefused as refusal:
+                _servers[folder] = refusal
+        known = _servers[folder]
     if isinstance(known, WarmRefused):
         raise known
     return known
