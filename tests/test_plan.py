@@ -453,3 +453,12 @@ class TestStagesThatTheDataCannotFill:
 
     def test_the_tables_that_can_be_needed_are_those_of_the_contract(self):
         assert [table.value for table in OperationTable] == list(OPERATION_TABLES)
+
+    def test_a_bank_without_a_log_gets_the_quarterly_pack_of_its_loans(self):
+        plan = read_plan(ROOT / "notebooks" / "plans" / "quarterly.yml")
+        tasks, left_out = leave_out(plan, expand_plan(plan, SEGMENTS, INJECTED), ())
+        assert {stage.stage for stage in left_out} == {stage.name for stage in plan.stages if stage.needs}
+        left = {name for stage in left_out for name in stage.notebooks}
+        assert {"13_unit_scorecards", "14_court"} <= left
+        assert not {task.notebook for task in tasks} & left
+        assert {"01_data_quality", "05_provision", "15_responsible_use"} <= {task.notebook for task in tasks}

@@ -1,6 +1,7 @@
 """The log of the recovery unit in the sample: its effects can be found again by counting, and it fits the loans."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from recoverykit.data._synthetic_log import UnitLog
 from recoverykit.data.synthetic import simulate_portfolio
 
 REPORTING_DATE = pd.Timestamp("2026-09-30")
+SAMPLE = Path(__file__).parents[1] / "data_samples"
 #: A count lies within four of its standard errors of the truth; the sample is one draw, fixed by its seed.
 STANDARD_ERRORS = 4.0
 #: Money is whole cents; a sum of some of them in floats is off by far less than a tenth of one.
@@ -264,6 +266,19 @@ def test_the_contact_rules_are_broken_exactly_as_stated(tables, truth):
     assert {name: dict(sorted(counts.items())) for name, counts in broken.items()} == {
         name: counts for name, counts in truth["contact_rules"].items() if name != "note"
     }
+
+
+def test_the_data_dictionary_tells_the_effects_that_the_truth_states(tables, truth):
+    text = (SAMPLE / "README.md").read_text(encoding="utf-8")
+    reminders, cut_off = truth["pre_due_reminders"], truth["early_warning_cut_off"]
+    probs = [*reminders["prob_per_instalment"].values(), *cut_off["prob_at_cut_off"].values()]
+    effects = [reminders["effect_per_instalment"], cut_off["effect_at_cut_off"]]
+    wording = [f"{truth['message_wording']['prob_paid'][arm]:.2f}" for arm in ("plain", "helpful", "threat")]
+    for number in (*(f"{value:.3f}" for value in (*probs, *effects)), "{}, {} and {}".format(*wording)):
+        assert number in text
+    assert f"{truth['promises']['expected_brier_of_stated']:.3f}" in text
+    assert f"{reminders['n_facilities']:,} facilities" in text
+    assert f"{len(tables['court']):,} court cases" in text
 
 
 def test_the_log_changes_nothing_of_the_loans(tables, monkeypatch):
