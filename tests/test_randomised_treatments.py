@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal, ttest_ind
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
@@ -62,6 +63,43 @@ class TestIntentionToTreat:
         upper = 0.2 + np.hypot(u1 - 0.8, 0.6 - l2)
         found = rk.intention_to_treat(two_arms(), outcome_col="cured", planned_n_units=150)
         assert (found.lower, found.upper) == pytest.approx((lower, upper), rel=LINEAR_ALGEBRA)
+
+    @pytest.mark.parametrize("counts", [(56, 70, 48, 80), (9, 10, 3, 10), (20, 400, 31, 390)])
+    def test_score_limits_are_where_the_score_test_at_the_likeliest_shares_just_rejects(self, counts):
+        # The likeliest shares with a given difference, or ratio, by a numerical search instead of the closed form.
+        x1, n1, x2, n2 = counts
+
+        def z_squared(limit, first_of, gap_of, slope):
+            def loss(p):
+                q = first_of(p, limit)
+                return -(x1 * np.log(q) + (n1 - x1) * np.log1p(-q) + x2 * np.log(p) + (n2 - x2) * np.log1p(-p))
+
+            ends = [p for p in np.linspace(1e-6, 1 - 1e-6, 20001) if 0 < first_of(p, limit) < 1]
+            p = minimize_scalar(loss, bounds=(ends[0], ends[-1]), method="bounded", options={"xatol": 1e-12}).x
+            q = first_of(p, limit)
+            variance = (q * (1 - q) / n1 + slope(limit) ** 2 * p * (1 - p) / n2) * (n1 + n2) / (n1 + n2 - 1)
+            return gap_of(limit) ** 2 / variance
+
+        frame = two_arms((x1, n1 - x1), (x2, n2 - x2))
+        found = rk.intention_to_treat(frame, outcome_col="cured", interval="score")
+        for limit in (found.lower, found.upper):
+            squared = z_squared(limit, lambda p, d: p + d, lambda d: x1 / n1 - x2 / n2 - d, lambda d: 1.0)
+            assert squared == pytest.approx(1.959964**2, rel=1e-5)
+        for limit in found.measures.set_index("measure").loc["risk_ratio", ["lower", "upper"]]:
+            squared = z_squared(limit, lambda p, r: r * p, lambda r: x1 / n1 - r * x2 / n2, lambda r: r)
+            assert squared == pytest.approx(1.959964**2, rel=1e-5)
+
+    def test_score_interval_of_the_example_of_newcombe(self):
+        # Newcombe (1998), 56/70 - 48/80, method 6 (Miettinen & Nurminen), known from memory: 0.0528 to 0.3382.
+        found = rk.intention_to_treat(two_arms(), outcome_col="cured", interval="score")
+        assert (found.lower, found.upper) == pytest.approx((0.0528, 0.3382), abs=5e-5)
+
+    @pytest.mark.parametrize("counts", [(0, 5, 0, 5), (5, 5, 0, 5), (5, 5, 5, 5), (1, 1000, 999, 1000), (1, 2, 1, 2)])
+    def test_score_interval_holds_its_estimate_at_the_edges(self, counts):
+        x1, n1, x2, n2 = counts
+        found = rk.intention_to_treat(two_arms((x1, n1 - x1), (x2, n2 - x2)), outcome_col="cured", interval="score")
+        assert -1 <= found.lower <= found.effect <= found.upper <= 1
+        assert found.upper - found.lower > 0.001
 
     def test_means_are_compared_by_welch(self):
         frame = cash()

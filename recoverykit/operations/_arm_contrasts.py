@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 from statsmodels.regression.linear_model import WLS
 from statsmodels.stats.proportion import (
@@ -21,7 +22,11 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 INTERVALS = ("newcombe", "score", "wald")
-_STATSMODELS = {"newcombe": "newcomb", "score": "score", "wald": "wald"}
+#: The search for a limit of a ratio begins so far from the estimate on the log scale, doubles, and ends there.
+_FIRST_STEP, _WIDEST_LOG_RATIO = 1e-3, 14.0
+#: A difference that is told from the estimate.
+_NEXT_TO = 1e-9
+_STATSMODELS = {"newcombe": "newcomb", "wald": "wald"}
 _WORDS = {
     "newcombe": "interval by Newcombe's method 10 (1998), score test",
     "score": "score interval of Miettinen & Nurminen (1985), score test",
@@ -88,21 +93,21 @@ def compare_shares(
     sizes = [int(is_treated.sum()), int((~is_treated).sum())]
     alpha = 1 - level
     shares = [h / n for h, n in zip(hits, sizes, strict=True)]
-    lower, upper = confint_proportions_2indep(
-        hits[0], sizes[0], hits[1], sizes[1], method=_STATSMODELS[interval], compare="diff", alpha=alpha
-    )
+    counts = (hits[0], sizes[0], hits[1], sizes[1])
+    if interval == "score":
+        lower, upper = _difference_limits(counts, alpha)
+    else:
+        lower, upper = confint_proportions_2indep(*counts, method=_STATSMODELS[interval], compare="diff", alpha=alpha)
     pooled = sum(hits)
     # With nobody or everybody in both arms there is nothing to test, and the score statistic is 0 / 0.
     has_test = 0 < pooled < sum(sizes)
     p_value = 1.0
     if has_test:
-        tested = test_proportions_2indep(hits[0], sizes[0], hits[1], sizes[1], method="score", compare="diff")
-        p_value = float(tested.pvalue)
+        z = (shares[0] - shares[1]) / np.sqrt(_restricted_variance(counts, 0.0))
+        p_value = 2 * float(ndtr(-abs(z)))
     ratio = (float("nan"),) * 3
     if with_ratio and all(0 < h < n for h, n in zip(hits, sizes, strict=True)):
-        limits = confint_proportions_2indep(
-            hits[0], sizes[0], hits[1], sizes[1], method="score", compare="ratio", alpha=alpha
-        )
+        limits = _ratio_limits(counts, shares[0] / shares[1], alpha)
         ratio = (shares[0] / shares[1], float(limits[0]), float(limits[1]))
     single = [proportion_confint(h, n, alpha=alpha, method="wilson") for h, n in zip(hits, sizes, strict=True)]
     return Contrast(
@@ -199,6 +204,68 @@ def compare_robust(
         arms=_arms(names, sizes, means, single),
         errors=words + ("" if weights is None else ", weights taken as known"),
     )
+
+
+def _difference_limits(counts: tuple[int, int, int, int], alpha: float) -> tuple[float, float]:
+    """Return the least and the largest difference that the score test does not reject.
+
+    statsmodels (0.15) has such an interval too, but takes its variance at shares that are not the likeliest ones with
+    the difference, and looks for its limits between bounds that do not always enclose them.
+    """
+    x1, n1, x2, n2 = counts
+    estimate, quantile = x1 / n1 - x2 / n2, float(ndtri(1 - alpha / 2))
+
+    def excess(difference: float, bound: float) -> float:
+        # Zero where the squared statistic is the bound's, without dividing by a variance that may be 0.
+        gap = estimate - difference
+        return gap * abs(gap) - np.sign(bound) * bound**2 * _restricted_variance(counts, difference)
+
+    lower, upper = -1.0, 1.0
+    below, above = estimate - _NEXT_TO, estimate + _NEXT_TO  # at the estimate itself the variance may be 0
+    if below > -1 and excess(-1.0, quantile) > 0 > excess(below, quantile):
+        lower = float(brentq(excess, -1.0, below, args=(quantile,)))
+    if above < 1 and excess(1.0, -quantile) < 0 < excess(above, -quantile):
+        upper = float(brentq(excess, above, 1.0, args=(-quantile,)))
+    return lower, upper
+
+
+def _restricted_variance(counts: tuple[int, int, int, int], difference: float) -> float:
+    """Return the variance of a difference of shares at the likeliest shares with that difference.
+
+    The likelihood equation is a cubic in the second share (Miettinen & Nurminen 1985, appendix; Farrington & Manning
+    1990, Statistics in Medicine 9:1447-1454), with their factor n / (n - 1).
+    """
+    x1, n1, x2, n2 = counts
+    n, d = n1 + n2, difference
+    c2 = (n1 + 2 * n2) * d - n - x1 - x2
+    c1 = (n2 * d - n - 2 * x2) * d + x1 + x2
+    c0 = x2 * d * (1 - d)
+    q = c2**3 / (27 * n**3) - c1 * c2 / (6 * n**2) + c0 / (2 * n)
+    p = np.copysign(np.sqrt(max(c2**2 / (9 * n**2) - c1 / (3 * n), 0.0)), q)
+    angle = (np.pi + np.arccos(np.clip(q / p**3, -1.0, 1.0))) / 3 if p else np.pi / 2
+    second = float(np.clip(2 * p * np.cos(angle) - c2 / (3 * n), max(0.0, -d), min(1.0, 1.0 - d)))
+    first = second + d
+    return (first * (1 - first) / n1 + second * (1 - second) / n2) * n / (n - 1)
+
+
+def _ratio_limits(counts: tuple[int, int, int, int], estimate: float, alpha: float) -> tuple[float, float]:
+    """Return the least and the largest ratio that statsmodels' score test does not reject, sought on the log scale."""
+    quantile = float(ndtri(1 - alpha / 2))
+
+    def excess(log_ratio: float) -> float:
+        tested = test_proportions_2indep(*counts, value=np.exp(log_ratio), compare="ratio", method="score")
+        return abs(float(tested.statistic)) - quantile
+
+    def limit(side: float) -> float:
+        start = near = float(np.log(estimate))
+        step = _FIRST_STEP
+        while (far := start + side * step) * side < _WIDEST_LOG_RATIO:
+            if excess(far) > 0:
+                return float(np.exp(brentq(excess, near, far)))
+            near, step = far, 2 * step
+        return float("inf") if side > 0 else 0.0
+
+    return limit(-1.0), limit(1.0)
 
 
 def _ratio(means: list[float], cov: Array, quantile: float) -> tuple[float, float, float]:

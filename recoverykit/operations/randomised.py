@@ -109,7 +109,7 @@ def intention_to_treat(
     Notes
     -----
     Newcombe (1998), Statistics in Medicine 17:873-890, method 10; Miettinen & Nurminen (1985), Statistics in Medicine
-    4:213-226; both by statsmodels. Repeated intervals: Jennison & Turnbull (1989), JRSS B 51:305-361.
+    4:213-226, whose test gives the p-value. Repeated intervals: Jennison & Turnbull (1989), JRSS B 51:305-361.
 
     Examples
     --------
