@@ -400,6 +400,7 @@ from .report.summary import sentence_checks as sentence_checks
 from .report.summary import sentence_left_out as sentence_left_out
 from .report.summary import summary_tiles as summary_tiles
 from .report.tables import bridge_for_page as bridge_for_page
+from .report.tables import format_total as format_total
 from .report.tables import merge_small as merge_small
 from .report.tables import show_table as show_table
 from .report.validation import show_accuracy as show_accuracy

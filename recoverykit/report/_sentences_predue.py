@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from recoverykit.report._small_cells import format_total
 from recoverykit.report.formats import (
     format_cell,
     format_count,
@@ -13,33 +14,36 @@ from recoverykit.report.formats import (
 )
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
+_FEW = f"fewer than {MINIMUM_CELL_COUNT}"
 
-def sentence_worklist(*, as_of: object, n_due: int, n_overdue: int, outlook: pd.DataFrame) -> str:
+
+def sentence_worklist(counts: pd.DataFrame, *, as_of: object, outlook: pd.DataFrame) -> str:
     r"""Say how many steps fall on the day, how many of earlier days are open, and what becomes of the others.
 
     Parameters
     ----------
+    counts : DataFrame
+        n_due and n_overdue by step, as ``PreDueWorklist.counts``.
     as_of : date-like
         The day.
-    n_due, n_overdue : int
-        Steps of the day and of earlier days that have reached nobody.
     outlook : DataFrame
         outlook and n_instalments, as ``PreDueWorklist.outlook``.
 
     Examples
     --------
+    >>> steps = pd.DataFrame({"step": ["call", "sms"], "n_due": [15, 10], "n_overdue": [100, 15]})
     >>> rows = pd.DataFrame({"outlook": ["listed", "step already done"], "n_instalments": [140, 60]})
-    >>> text = sentence_worklist(as_of="2026-09-30", n_due=25, n_overdue=115, outlook=rows)
+    >>> text = sentence_worklist(steps, as_of="2026-09-30", outlook=rows)
     >>> print(text.replace("\u00a0", " "))  # doctest: +NORMALIZE_WHITESPACE
     On 30 September 2026, 25 steps fall due and 115 of earlier days have reached nobody yet. The list accounts for all
     200 unpaid instalments that fall due later; for 60 of them the step of the day is done.
     """
-    counts = dict(zip(outlook["outlook"], outlook["n_instalments"], strict=True))
-    done = int(counts.get("step already done", 0))
-    steps = f"{format_cell(n_due, words=True)} step{'' if n_due == 1 else 's'}" if n_due else "no step"
-    earlier = (
-        f"{format_cell(n_overdue, words=True)} of earlier days have" if n_overdue else "none of an earlier day has"
-    )
+    n_due, n_overdue = int(counts["n_due"].sum()), int(counts["n_overdue"].sum())
+    total = {name: format_total(counts[name]).replace("<10", _FEW) for name in ("n_due", "n_overdue")}
+    others = dict(zip(outlook["outlook"], outlook["n_instalments"], strict=True))
+    done = int(others.get("step already done", 0))
+    steps = f"{total['n_due']} step{'' if n_due == 1 else 's'}" if n_due else "no step"
+    earlier = f"{total['n_overdue']} of earlier days have" if n_overdue else "none of an earlier day has"
     text = (
         f"On {format_date(as_of)}, {steps} fall{'s' if n_due <= 1 else ''} due and {earlier} reached nobody yet. The "
         f"list accounts for all {format_count(outlook['n_instalments'].sum())} unpaid instalments that fall due later"

@@ -2,9 +2,11 @@
 
 import pandas as pd
 
-from recoverykit.report._small_cells import bridge_for_page
+from recoverykit.report._small_cells import bridge_for_page, format_total
 from recoverykit.report.formats import format_cell, format_count, format_date, format_money
+from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
+_FEW = f"fewer than {MINIMUM_CELL_COUNT}"
 _STEPS = {
     "entered": ("entered", "entered"),
     "cured": ("was cured", "were cured"),
@@ -65,10 +67,11 @@ def sentence_follow_ups(follow_ups: pd.DataFrame) -> str:
         return "No step is overdue or due today."
     worst = follow_ups.loc[follow_ups["n_overdue"].idxmax()]
     most = f", most of them by the rule \u201c{str(worst['rule']).replace('_', ' ')}\u201d" if late else ""
+    total = {state: format_total(follow_ups[f"n_{state}"]).replace("<10", _FEW) for state in ("overdue", "due", "new")}
+    first = f"{total['overdue'].capitalize() if late else 'No'} step{'' if late == 1 else 's'}"
     return (
-        f"{format_cell(late, words=True).capitalize() if late else 'No'} step{'' if late == 1 else 's'} "
-        f"{'is' if late == 1 else 'are'} overdue{most}; {format_cell(today, words=True) if today else 'none'} "
-        f"{'is' if today <= 1 else 'are'} due today. {format_cell(new, words=True).capitalize() if new else 'No'} "
+        f"{first} {'is' if late == 1 else 'are'} overdue{most}; {total['due'] if today else 'none'} "
+        f"{'is' if today <= 1 else 'are'} due today. {total['new'].capitalize() if new else 'No'} "
         f"step{' was' if new == 1 else 's were'} not open the day before."
     )
 

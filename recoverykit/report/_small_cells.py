@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from recoverykit.report.formats import SUPPRESSED, format_count
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 _LEFT = ("cured", "paid", "closed")
@@ -10,6 +11,28 @@ _LEFT = ("cured", "paid", "closed")
 def is_small(count: float) -> bool:
     """Tell whether a page must withhold a count."""
     return 0 < abs(count) < MINIMUM_CELL_COUNT
+
+
+def format_total(parts: pd.Series) -> str:
+    """Write the total of counts that are shown one by one; rounded where just one of them is withheld.
+
+    Parameters
+    ----------
+    parts : Series of int
+        The parts; of those from 1 to 9 a page shows ``<10`` only.
+
+    Examples
+    --------
+    >>> format_total(pd.Series([40, 20])), format_total(pd.Series([40, 20, 3])), format_total(pd.Series([40, 2, 3]))
+    ('60', 'about 60', '45')
+    >>> format_total(pd.Series([3]))
+    '<10'
+    """
+    total = int(parts.sum())
+    if is_small(total):
+        return SUPPRESSED
+    hidden = int(parts.map(is_small).sum()) == 1
+    return f"about {format_count(10 * round(total / 10))}" if hidden else format_count(total)
 
 
 def merge_small(frame: pd.DataFrame, *, name_col: str, count_col: str, rest: str) -> pd.DataFrame:

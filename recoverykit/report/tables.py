@@ -6,13 +6,13 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from recoverykit.report._small_cells import bridge_for_page, merge_small
+from recoverykit.report._small_cells import bridge_for_page, format_total, merge_small
 from recoverykit.report.blocks import HtmlBlock
 from recoverykit.report.formats import SUPPRESSED, Kind, format_value
 from recoverykit.report.labels import kind_of, label_of, outcome_words, segment_words
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT, Outcome
 
-__all__ = ["bridge_for_page", "merge_small", "show_table"]
+__all__ = ["bridge_for_page", "format_total", "merge_small", "show_table"]
 
 #: What stands in a cell whose row holds too few episodes.
 WITHHELD = "\u2013"
