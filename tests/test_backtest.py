@@ -173,7 +173,7 @@ def test_on_the_public_panel_it_goes_towards_what_came_and_admits_it(monkeypatch
     assert everyone - closed > 0.5 * (hindsight - closed)
     means = found.groups.iloc[0]
     words = rk.sentence_drift(found.estimates, predicted=means["predicted"], realised=means["realised"])
-    assert "11.9 of them lay in workouts that were open and were seen then" in words
+    assert "counting open workouts, as they were known then, accounts for 11.9." in words
     assert "The other 11.4 lay in the years since: open loans brought 0.51 of what the curve gave them." in words
 
 

@@ -94,7 +94,7 @@ class TestSentences:
     def test_years_since_that_were_better_and_worse_and_no_different(self):
         rows = {"lgd": [0.40, 0.50, 0.60, 0.55], "n_episodes": 10, "n_open": 0}
         worse = rk.sentence_drift(pd.DataFrame(rows), predicted=0.4, realised=0.3)
-        assert "moved by 20.0 points; 10.0 of them lay in workouts" in worse
+        assert "moved by 20.0 points; counting open workouts, as they were known then, accounts for 10.0." in worse
         assert "The other 10.0 lay in the years since: open loans brought 0.75" in worse
         better = rk.sentence_drift(pd.DataFrame({**rows, "lgd": [0.40, 0.50, 0.45, 0.45]}), predicted=0.4, realised=0.5)
         assert (

@@ -101,15 +101,19 @@ def sentence_in_default(table: pd.DataFrame, *, stretches: Sequence[tuple[str, i
     return f"{text} The curve rests on the loans of {listed(whose)}."
 
 
-def sentence_lgd_drivers(drivers: pd.DataFrame, *, n_episodes: int = 0, n_closed: int = 0, note: str = "") -> str:
+def sentence_lgd_drivers(
+    drivers: pd.DataFrame, *, basis: str | None = None, n_episodes: int = 0, n_closed: int = 0, note: str = ""
+) -> str:
     r"""Say which drivers clearly go with a higher or a lower loss, and which leave it open.
 
     Parameters
     ----------
     drivers : DataFrame
         One row per term: term, estimate, lower, upper (points as shares of EAD), driver and level.
+    basis : str, optional
+        Segment or parent whose episodes the regression rests on.
     n_episodes, n_closed : int
-        Episodes behind the regression, and those of them that are closed.
+        Those episodes, and those of them that are closed.
     note : str
         Why there is no regression.
 
@@ -128,9 +132,10 @@ def sentence_lgd_drivers(drivers: pd.DataFrame, *, n_episodes: int = 0, n_closed
     told = [f"A higher loss goes with {listed(kinds[1])}."] if kinds[1] else []
     told += [f"A lower loss goes with {listed(kinds[-1])}."] if kinds[-1] else []
     told += [f"For {listed(kinds[0])} the direction is open."] if kinds[0] else []
+    whose = f"the loans behind it, those of {segment_words(basis).lower()}," if basis else "the loans behind it"
     if n_episodes > n_closed:
         told.append(
-            f"Of the loans behind it {format_share(1 - n_closed / n_episodes)} are open and count at their expected "
+            f"Of {whose} {format_share(1 - n_closed / n_episodes)} are open and count at their expected "
             "loss, which knows no driver; so the true differences are larger rather than smaller."
         )
     return " ".join(told)

@@ -115,7 +115,7 @@ def sentence_drift(estimates: pd.DataFrame, *, predicted: float, realised: float
     >>> text = sentence_drift(pd.DataFrame(rows), predicted=0.389, realised=0.197)
     >>> print(text.replace("\u202f", " ").replace("; ", ";\n").replace(". ", ".\n").replace("only as", "only\nas"))
     From closed cases to hindsight the loss moved by 23.3 points;
-    11.9 of them lay in workouts that were open and were seen then.
+    counting open workouts, as they were known then, accounts for 11.9.
     The other 11.4 lay in the years since: open loans brought 0.51 of what the curve gave them.
     No curve drawn from earlier months can show that, and the interval allows for it only
     as far as earlier years had strayed.
@@ -127,7 +127,7 @@ def sentence_drift(estimates: pd.DataFrame, *, predicted: float, realised: float
     else:
         seen = (
             f"From closed cases to hindsight the loss moved by {_points(hindsight - closed)}; "
-            f"{100 * (everyone - closed):.1f} of them lay in workouts that were open and were seen then"
+            f"counting open workouts, as they were known then, accounts for {_points(everyone - closed, bare=True)}"
         )
     if abs(missed) < _WORTH_TELLING:
         return f"{seen}. What the years since have added to that is less than a point."
