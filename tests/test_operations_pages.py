@@ -231,15 +231,16 @@ class TestTriage:
         assert "was changed" in rk.sentence_overrides(judged, n_lights=500, n_overrides=0, override_rate=0.0)
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("daily") / "run"
+    plan = str(ROOT / "notebooks" / "plans" / "daily.yml")
+    assert cli.main(["run", plan, "--data", str(SAMPLE), "--out", str(folder), "--quiet"]) == 0
+    return folder
+
+
 @pytest.mark.slow
 class TestMorning:
-    @pytest.fixture(scope="class")
-    def run(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("daily") / "run"
-        plan = str(ROOT / "notebooks" / "plans" / "daily.yml")
-        assert cli.main(["run", plan, "--data", str(SAMPLE), "--out", str(folder), "--quiet"]) == 0
-        return folder
-
     def test_pages_name_nobody_and_the_lists_of_the_run_do(self, run):
         ids = set(pd.read_parquet(run / "book" / "facilities.parquet")["facility_id"])
         for name in ("10_pre_due", "11_war_room"):
