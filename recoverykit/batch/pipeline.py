@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recoverykit.batch._chain import key_from
-from recoverykit.batch._files import BOOK, INDEX, RESULTS, TABLES, names_full_disk, storage_error
+from recoverykit.batch._files import BOOK, INDEX, RESULTS, TABLES, names_full_disk, own_seal, storage_error
 from recoverykit.batch._log import RunLog
 from recoverykit.batch._owner import owned
 from recoverykit.batch._tasks import Task, TaskResult
@@ -185,7 +185,9 @@ def _stands(
     book_key: str,
     again: frozenset[str],
 ) -> bool:
-    """Tell whether the pack in a folder is whole, and just the one that would be made."""
+    """Tell whether the pack in a folder is whole and recorded, and just the one that would be made."""
+    if not own_seal(folder):
+        return False
     if before.get("status") != RunStatus.COMPLETE or before["tasks"].keys() != {task.key for task in tasks}:
         return False
     if before["selection"] != {name: list(chosen) for name, chosen in part.items()} or "pack" not in before:
