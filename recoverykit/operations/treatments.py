@@ -5,12 +5,16 @@ A field visit after three missed calls goes to those who were still open after t
 make goes to those whom staff thought worth it. This module sends such questions to the design that can answer them.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from recoverykit.errors import UnsoundComparisonError
 from recoverykit.estimators._rows import check_columns, number_column
+from recoverykit.operations.discontinuity_result import RegressionDiscontinuity
 from recoverykit.operations.effects import TreatmentEffect
+from recoverykit.operations.message_variants import VariantComparison
 from recoverykit.operations.randomised import RANDOM, intention_to_treat
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
@@ -29,6 +33,10 @@ _DISCRETION = (
     "that moved staff) on units open when the choice was made"
 )
 _UNKNOWN = "it is not known how units came to be treated; say so in a column assignment: random, rule or discretion"
+_EFFECT_COLUMNS = (
+    *("question", "design", "measure", "effect", "lower", "upper", "p_value"),
+    *("n_treated", "n_control"),
+)
 _REASONS = {"rule": _RULE, "discretion": _DISCRETION}
 
 
@@ -132,23 +140,46 @@ def _reasons(frame: pd.DataFrame, kinds: pd.Series, treated_at_col: str | None) 
     return list(dict.fromkeys(reasons))
 
 
-def effects_table(effects: dict[str, TreatmentEffect]) -> pd.DataFrame:
-    """Return several effects as rows of one table, for a forest plot.
+def effects_table(effects: Mapping[str, TreatmentEffect | RegressionDiscontinuity | VariantComparison]) -> pd.DataFrame:
+    """Return several answers as rows of one table, for a forest plot.
 
     Parameters
     ----------
-    effects : dict of str to TreatmentEffect
-        Name of the question to its answer.
+    effects : mapping of str to TreatmentEffect, RegressionDiscontinuity or VariantComparison
+        Name of the question to its answer. Differences must be those of shares: the forest draws percentage points.
 
     Returns
     -------
     DataFrame
-        question, and the columns of ``TreatmentEffect.to_frame``; is_shown is false where an arm has fewer units than a
-        page may show.
+        question, design, measure, effect, lower, upper, p_value, n_treated, n_control and is_shown, which is false
+        where an arm has fewer units than a page may show. A comparison of variants has a row for each comparison, with
+        its adjusted p-value.
     """
-    rows = [effect.to_frame().assign(question=name) for name, effect in effects.items()]
-    if not rows:
-        return pd.DataFrame(columns=["question", "is_shown"])
-    table = pd.concat(rows, ignore_index=True)
-    shown = table[["n_treated", "n_control"]].min(axis=1) >= MINIMUM_CELL_COUNT
-    return table[["question", *(c for c in table.columns if c != "question")]].assign(is_shown=shown)
+    rows = [row for name, answer in effects.items() for row in _rows_of(name, answer)]
+    table = pd.DataFrame(rows, columns=list(_EFFECT_COLUMNS))
+    return table.assign(is_shown=table[["n_treated", "n_control"]].min(axis=1) >= MINIMUM_CELL_COUNT)
+
+
+def _rows_of(
+    name: str, answer: TreatmentEffect | RegressionDiscontinuity | VariantComparison
+) -> list[tuple[object, ...]]:
+    """Return the answer to a question in the order of the columns."""
+    if isinstance(answer, VariantComparison):
+        sizes = answer.variants.set_index("variant")["n_units"]
+        return [
+            (
+                f"{name}: {row['variant']} against {row['against']}",
+                f"randomised variants, {answer.adjustment}",
+                "risk_difference",
+                *(float(row[key]) for key in ("difference", "lower", "upper", "adjusted_p_value")),
+                int(sizes[row["variant"]]),
+                int(sizes[row["against"]]),
+            )
+            for row in answer.comparisons.to_dict("records")
+        ]
+    numbers = (answer.effect, answer.lower, answer.upper, answer.p_value)
+    if isinstance(answer, RegressionDiscontinuity):
+        sides = (answer.n_left, answer.n_right)
+        n_treated, n_control = sides if answer.treated_side == "left" else sides[::-1]
+        return [(name, "regression discontinuity", "mean_difference", *numbers, n_treated, n_control)]
+    return [(name, answer.design, answer.measure, *numbers, answer.n_treated, answer.n_control)]
