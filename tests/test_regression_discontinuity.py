@@ -302,7 +302,7 @@ class TestRefusals:
     def test_missing_values_are_refused_by_row_or_left_out_and_counted(self):
         frame = made()
         frame.loc[[3, 5], "paid"] = np.nan
-        with pytest.raises(rk.ContractError, match="row 3; row 5"):
+        with pytest.raises(rk.ContractError, match=r"missing='exclude'.*row 3; row 5"):
             rk.regression_discontinuity(frame, **COLUMNS, cutoff=0)
         found = rk.regression_discontinuity(frame, **COLUMNS, cutoff=0, method="window", missing="exclude")
         assert found.exclusions["n_units"].tolist() == [2]

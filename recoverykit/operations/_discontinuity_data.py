@@ -86,7 +86,8 @@ def read_observations(
         is_known = frame[needed].notna().all(axis=1)
         kept, n_missing = frame[is_known], int((~is_known).sum())
         check_columns(kept, needed)
-    values = check_numbers(kept, [*needed, *balance_cols])
+    advice = " (missing='exclude' leaves out, and counts, rows that miss one)" if missing == "refuse" else ""
+    values = check_numbers(kept, [*needed, *balance_cols], advice=advice)
     if cluster_col is not None:
         found = broken(kept, f"{cluster_col} must not be missing", kept[cluster_col].isna().to_numpy())
         if found:

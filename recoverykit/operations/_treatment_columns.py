@@ -63,12 +63,12 @@ def _refuse(columns: Iterable[str | None], use: str, classes: tuple[RefusalClass
         )
 
 
-def check_numbers(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, Array]:
-    """Return columns as finite floats; ContractError with every column that holds something else."""
+def check_numbers(frame: pd.DataFrame, columns: Sequence[str], *, advice: str = "") -> dict[str, Array]:
+    """Return columns as finite floats; ContractError with every column that holds something else, and an advice."""
     values = {column: number_column(frame, column, 0.0) for column in dict.fromkeys(columns)}
     found: list[Violation] = []
     for column, numbers in values.items():
-        found += broken(frame, f"{column} must be a number in every row", ~np.isfinite(numbers))
+        found += broken(frame, f"{column} must be a number in every row{advice}", ~np.isfinite(numbers))
     if found:
         raise ContractError(found)
     return values
