@@ -21,6 +21,7 @@ from recoverykit.batch.runner import run_plan
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm kernels need Linux")
 
+SOURCES = Path(__file__).parents[1] / "notebooks"
 SEGMENTS = ("auto | west", "card | east")
 FIGURES = [
     "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])",
@@ -90,9 +91,9 @@ def cells(folder, name, segment="auto__west"):
     return [cell for cell in notebook.cells if cell.cell_type == "code"][2:]  # behind the two cells of parameters
 
 
-def outputs(folder, name):
+def outputs(folder, name, segment="auto__west"):
     """Return the outputs of the cells as text, without what differs between any two kernels: numbers of processes."""
-    text = json.dumps([cell.outputs for cell in cells(folder, name)], sort_keys=True)
+    text = json.dumps([cell.outputs for cell in cells(folder, name, segment)], sort_keys=True)
     return re.sub(r"0x[0-9a-f]+|ipykernel_\d+", "#", text)
 
 
@@ -147,6 +148,24 @@ class TestTheSameAsAnOrdinaryKernel:
         wait_until(lambda: not fork_servers(), 10)
         children = psutil.Process().children(recursive=True)
         assert not [child for child in children if child.status() == psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.slow
+def test_the_segment_notebooks_of_the_sample_give_the_same_results_and_pages(prepared_book, tmp_path):
+    names = ("02_time_to_cure", "03_recovery_curves", "04_loss_given_default")
+    given = {"data": str(prepared_book.folder), "reporting_date": f"{prepared_book.reporting_date:%Y-%m-%d}"}
+    found = {}
+    for kind in (False, True):
+        folder = tmp_path / ("warm" if kind else "plain")
+        parameters = {**given, "segment": "auto_loan | midwest", "results_folder": str(folder / "results")}
+        tasks = [Task(name, str(SOURCES / f"{name}.ipynb"), "segments", "a", parameters) for name in names]
+        results = run_plan(tasks, folder, n_workers=2, progress=False, warm=kind)
+        assert [str(result.error) for result in results if result.error] == []
+        shown = {name: outputs(folder, name, "a").replace(str(folder), "") for name in names}
+        written = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("results/*/*/*")}
+        found[kind] = shown, written
+    assert len(found[False][1]) > len(names)
+    assert found[True] == found[False]
 
 
 def fork_servers():

@@ -115,6 +115,7 @@ def test_overhead_beyond_the_cells_beside_plain_papermill(benchmark, speed, fres
     """What a process costs once (its imports, a fork server) is told from what every execution costs again."""
     few = tmp_path / "few.json"
     few.write_text(json.dumps(json.loads(tasks.read_text())[: len(NOTEBOOKS)]))
+    benchmark.pedantic(lambda: None, rounds=1)  # timed by hand, in CPU seconds
     spent, own, beyond, once = {}, {}, {}, {}
     for how in ("papermill", "plain", "warm"):
         found = {}
@@ -135,18 +136,17 @@ def test_overhead_beyond_the_cells_beside_plain_papermill(benchmark, speed, fres
             mark={"plain": "35 %", "warm": "10 %"}[how],
             seconds=spent[how],
         )
-    benchmark.pedantic(lambda: None, rounds=1)
     assert spent["warm"] < spent["plain"] < spent["papermill"]
 
 
 def test_two_workers_beside_one_and_beside_papermill(benchmark, speed, fresh_process, tasks, tmp_path):
+    benchmark.pedantic(lambda: None, rounds=1)  # timed by hand
     loop = fresh_process(ONE_BY_ONE, tasks, tmp_path / "papermill", "papermill")["process_seconds"]
     for how in ("plain", "warm"):
         one, two = (fresh_process(WORKERS, tasks, tmp_path / f"{how}{n}", how, n)["process_seconds"] for n in (1, 2))
         peers = {"one worker": one, "papermill in a loop": loop}
         marks = {"one worker": "1.8", "papermill in a loop": "4"}
         speed.record(f"{N_EXECUTIONS} segment notebooks, two {how} workers", peers=peers, mark=marks, seconds=two)
-    benchmark.pedantic(lambda: None, rounds=1)
 
 
 def test_a_page(benchmark, speed, fresh_process, tasks, tmp_path):
