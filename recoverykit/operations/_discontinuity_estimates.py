@@ -24,6 +24,7 @@ BoolArray = NDArray[np.bool_]
 LEAST_TAKEUP_Z = 1.96
 #: First-stage F below which the interval of a ratio is known to be unreliable (Staiger & Stock 1997).
 WEAK_F = 10.0
+_BINS_PER_SIDE = 10
 _COVARIANCES = {"classical": "nonrobust", "robust": "HC1"}
 
 
@@ -252,3 +253,20 @@ def sensitivity_rows(estimates: dict[float, Callable[[], Found]], data: Observat
     return pd.DataFrame(
         rows, columns=["window", "n_left", "n_right", "effect", "standard_error", "lower", "upper"]
     ).astype({"n_left": int, "n_right": int})
+
+
+def outcome_bins(data: Observations, found: Found) -> pd.DataFrame:
+    """Return means of the outcome by bin; no bin straddles the cut-off."""
+    low, high = found.ends
+    edges = {
+        "left": np.linspace(low, data.cutoff, _BINS_PER_SIDE + 1),
+        "right": np.linspace(data.cutoff, high, _BINS_PER_SIDE + 1),
+    }
+    tables = []
+    for name, side in (("left", ~data.is_right), ("right", data.is_right)):
+        kept = found.near & side
+        codes = np.clip(np.searchsorted(edges[name], data.running[kept], side="right") - 1, 0, _BINS_PER_SIDE - 1)
+        rows = pd.DataFrame({"code": codes, "place": data.running[kept], "mean": data.outcome[kept]})
+        grouped = rows.groupby("code").agg(place=("place", "mean"), mean=("mean", "mean"), n_units=("mean", "size"))
+        tables.append(grouped.reset_index(drop=True).assign(side=name))
+    return pd.concat(tables, ignore_index=True)[["side", "place", "mean", "n_units"]]

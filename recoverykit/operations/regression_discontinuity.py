@@ -22,6 +22,7 @@ from recoverykit.operations._discontinuity_estimates import (
     estimate_rows,
     local_lines,
     ordinary,
+    outcome_bins,
     sensitivity_rows,
 )
 from recoverykit.operations._discontinuity_kernels import KERNELS, Bandwidths
@@ -38,7 +39,6 @@ CLOSED = ("both", "left", "right", "neither")
 MISSING = ("refuse", "exclude")
 #: Windows of the sensitivity table, as multiples of the one used.
 MULTIPLES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_BINS_PER_SIDE = 10
 #: Fewer distinct values than this share of the units make a running variable discrete.
 _DISCRETE_SHARE = 0.2
 _ERROR_WORDS = {
@@ -205,7 +205,7 @@ def regression_discontinuity(
         sensitivity=_sensitivity(data, found, estimate, level),
         balance=balance,
         density=density,
-        bins=_bins(data, found),
+        bins=outcome_bins(data, found),
         lines=found.lines,
         exclusions=exclusion_rows(
             {
@@ -333,20 +333,3 @@ def _cautions(data: Observations, found: Found, balance: pd.DataFrame, level: fl
     if jumping:
         said.append(f"{', '.join(jumping)} also jump at the cut-off, so units on its two sides differ beforehand")
     return tuple(said)
-
-
-def _bins(data: Observations, found: Found) -> pd.DataFrame:
-    """Return means of the outcome by bin; no bin straddles the cut-off."""
-    low, high = found.ends
-    edges = {
-        "left": np.linspace(low, data.cutoff, _BINS_PER_SIDE + 1),
-        "right": np.linspace(data.cutoff, high, _BINS_PER_SIDE + 1),
-    }
-    tables = []
-    for name, side in (("left", ~data.is_right), ("right", data.is_right)):
-        kept = found.near & side
-        codes = np.clip(np.searchsorted(edges[name], data.running[kept], side="right") - 1, 0, _BINS_PER_SIDE - 1)
-        rows = pd.DataFrame({"code": codes, "place": data.running[kept], "mean": data.outcome[kept]})
-        grouped = rows.groupby("code").agg(place=("place", "mean"), mean=("mean", "mean"), n_units=("mean", "size"))
-        tables.append(grouped.reset_index(drop=True).assign(side=name))
-    return pd.concat(tables, ignore_index=True)[["side", "place", "mean", "n_units"]]
