@@ -122,6 +122,13 @@ class TestThroughARun:
             policy = discount_policy(rule)
             pd.testing.assert_frame_equal(workout(prepared, policy).worksheet, workout(fresh, policy).worksheet)
 
+    def test_a_book_prepared_again_without_tables_leaves_none_behind(self, spec, tmp_path):
+        prepare_book(open_book(spec(REFERENCE)), tmp_path / "prepared", discounts=())
+        assert (tmp_path / "prepared" / "ledger_tables" / "reference_rates.parquet").is_file()
+        prepare_book(open_book(spec()), tmp_path / "prepared", discounts=())
+        assert not (tmp_path / "prepared" / "ledger_tables").exists()
+        assert open_book(tmp_path / "prepared").ledger_tables == {}
+
     def test_a_segment_and_a_frozen_book_have_the_same_rates(self, spec):
         path = spec(REFERENCE)
         segment = open_book(path, segment="mortgage")

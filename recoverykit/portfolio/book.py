@@ -22,6 +22,7 @@ FACTS = "book.json"
 SOURCE_COLUMNS = ("table", "column", "treatment", "refusal_class", "what")
 #: Folder of the tables of the recovery unit in a prepared book.
 OPERATIONS = "operations"
+#: Folder of the tables of the ledger in a prepared book.
 LEDGER = "ledger_tables"
 
 

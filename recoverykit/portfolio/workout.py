@@ -17,7 +17,7 @@ import pandas as pd
 from recoverykit import episodes as history
 from recoverykit.episodes.policy import PRESETS, LedgerPolicy
 from recoverykit.errors import SpecError
-from recoverykit.portfolio.book import FACTS, OPERATIONS, Book, rows_of, with_plain_dates
+from recoverykit.portfolio.book import FACTS, LEDGER, OPERATIONS, Book, rows_of, with_plain_dates
 from recoverykit.vocabulary import WHOLE_BOOK
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def prepare_book(book: Book, folder: str | Path, *, discounts: Sequence[str] = (
     policies = (PROVISION_POLICY, *map(discount_policy, discounts))
     # A folder is a prepared book from the moment its facts are there: they go first and come last.
     (Path(folder) / FACTS).unlink(missing_ok=True)
-    for made_before in (_workouts_folder(Path(folder)), Path(folder) / OPERATIONS):
+    for made_before in (_workouts_folder(Path(folder)), Path(folder) / OPERATIONS, Path(folder) / LEDGER):
         shutil.rmtree(made_before, ignore_errors=True)
     for policy in policies:
         target = _prepared_folder(Path(folder), policy)
