@@ -222,6 +222,8 @@ from .portfolio.in_default import InDefaultLosses as InDefaultLosses
 from .portfolio.in_default import estimate_in_default as estimate_in_default
 from .portfolio.lgd_drivers import LgdDrivers as LgdDrivers
 from .portfolio.lgd_drivers import estimate_lgd_drivers as estimate_lgd_drivers
+from .portfolio.lgd_models import LgdModelComparison as LgdModelComparison
+from .portfolio.lgd_models import try_lgd_models as try_lgd_models
 from .portfolio.loss import estimate_loss as estimate_loss
 from .portfolio.loss import estimate_recovery as estimate_recovery
 from .portfolio.loss import losses_by_segment as losses_by_segment
@@ -295,9 +297,11 @@ from .report.plots import plot_follow_ups as plot_follow_ups
 from .report.plots import plot_funnel as plot_funnel
 from .report.plots import plot_in_default as plot_in_default
 from .report.plots import plot_lgd_averages as plot_lgd_averages
+from .report.plots import plot_lgd_calibration as plot_lgd_calibration
 from .report.plots import plot_lgd_comparison as plot_lgd_comparison
 from .report.plots import plot_lgd_distribution as plot_lgd_distribution
 from .report.plots import plot_lgd_drivers as plot_lgd_drivers
+from .report.plots import plot_lgd_models as plot_lgd_models
 from .report.plots import plot_lgd_steps as plot_lgd_steps
 from .report.plots import plot_light_calibration as plot_light_calibration
 from .report.plots import plot_light_map as plot_light_map
@@ -359,12 +363,15 @@ from .report.sentences import sentence_holdout as sentence_holdout
 from .report.sentences import sentence_in_default as sentence_in_default
 from .report.sentences import sentence_lgd as sentence_lgd
 from .report.sentences import sentence_lgd_drivers as sentence_lgd_drivers
+from .report.sentences import sentence_lgd_models as sentence_lgd_models
+from .report.sentences import sentence_lgd_split as sentence_lgd_split
 from .report.sentences import sentence_light_shares as sentence_light_shares
 from .report.sentences import sentence_lights as sentence_lights
 from .report.sentences import sentence_lights_back_test as sentence_lights_back_test
 from .report.sentences import sentence_median_resolution as sentence_median_resolution
 from .report.sentences import sentence_model as sentence_model
 from .report.sentences import sentence_model_choice as sentence_model_choice
+from .report.sentences import sentence_models_left_out as sentence_models_left_out
 from .report.sentences import sentence_morning as sentence_morning
 from .report.sentences import sentence_outcome_losses as sentence_outcome_losses
 from .report.sentences import sentence_overrides as sentence_overrides

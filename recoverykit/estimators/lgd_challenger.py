@@ -21,6 +21,7 @@ __all__ = ["BoostedLgdFit", "BoostedLgdModel"]
 
 try:
     from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore
+    from threadpoolctl import threadpool_limits  # type: ignore
 except ModuleNotFoundError:  # an extra
     HistGradientBoostingRegressor = None
 
@@ -157,7 +158,10 @@ class BoostedLgdModel:
             categorical_features=[name in levels for name in features],
             early_stopping=False,
             random_state=self.seed,
-        ).fit(_matrix(rows.covariates, features, levels), rows.loss, sample_weight=rows.weights)
+        )
+        # One thread: sums come in one order, and kernels that share the cores do not wait for each other.
+        with threadpool_limits(limits=1, user_api="openmp"):
+            trees.fit(_matrix(rows.covariates, features, levels), rows.loss, sample_weight=rows.weights)
         n_episodes = rows.count()
         total = rows.loss.sum() if rows.weights is None else rows.weights @ rows.loss
         mean = float(total) / n_episodes

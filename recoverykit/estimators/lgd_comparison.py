@@ -5,12 +5,14 @@ always a row of the table. This module knows models by ``fit`` and ``predict`` o
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from recoverykit.errors import ContractError, InsufficientDataError, RecoverykitError, Violation
+from recoverykit.estimators._clusters import draw_counts, percentile_limits
 from recoverykit.estimators._discrete_macro import default_months
 from recoverykit.estimators._lgd_measures import accuracy, calibration_line, level_test, ranking
 from recoverykit.estimators._mixture_sandwich import cluster_index
@@ -18,7 +20,14 @@ from recoverykit.estimators._rows import Array, IntArray, broken, check_columns,
 from recoverykit.estimators.lgd_regression import LgdModel
 from recoverykit.estimators.segment_mean_lgd import SegmentMeanLgdModel
 
-__all__ = ["SEGMENT_MEAN", "compare_lgd_models", "lgd_accuracy"]
+__all__ = [
+    "SEGMENT_MEAN",
+    "compare_lgd_models",
+    "judge_predictions",
+    "lgd_accuracy",
+    "predict_holdout",
+    "rmse_saved_limits",
+]
 
 #: Name of the row to beat.
 SEGMENT_MEAN = "segment mean"
@@ -136,13 +145,40 @@ def compare_lgd_models(
     if not models or SEGMENT_MEAN in models:
         raise ValueError(f"models must name one model at the least, and none may be called {SEGMENT_MEAN!r}")
     check_columns(development, [loss_col, weights_col, cluster_col], table="development")
-    realised, weights, clusters = _judged(holdout, loss_col, weights_col, cluster_col)
+    _judged(holdout, loss_col, weights_col, cluster_col)
     if default_month_col is not None:
         _check_out_of_time(development, holdout, default_month_col)
     entrants = {SEGMENT_MEAN: SegmentMeanLgdModel(segment_by=tuple(segment_by), outside="clip"), **models}
+    columns: dict[str, Any] = {"loss_col": loss_col, "weights_col": weights_col, "cluster_col": cluster_col}
+    predicted = predict_holdout(
+        entrants, development, holdout, **columns, default_month_col=default_month_col, macro=macro
+    )
     n_development = float(number_column(development, weights_col, 1.0).sum())
-    rows: dict[str, dict[str, float]] = {}
-    for name, model in entrants.items():
+    return judge_predictions(predicted, holdout, n_development=n_development, **columns)
+
+
+def predict_holdout(
+    models: Mapping[str, LgdModel],
+    development: pd.DataFrame,
+    holdout: pd.DataFrame,
+    *,
+    loss_col: str = "realised_lgd",
+    weights_col: str | None = None,
+    cluster_col: str | None = None,
+    default_month_col: str | None = None,
+    macro: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Fit models on development episodes and predict the later ones; nothing is checked to be out of time here.
+
+    Parameters and errors are those of ``compare_lgd_models``.
+
+    Returns
+    -------
+    DataFrame
+        Predicted losses, shares of EAD: one column per model, indexed as the holdout.
+    """
+    predicted = {}
+    for name, model in models.items():
         try:
             fit = model.fit(
                 development,
@@ -152,15 +188,86 @@ def compare_lgd_models(
                 macro=macro,
                 default_month_col=default_month_col,
             )
-            predicted = fit.predict(holdout, macro=macro, default_month_col=default_month_col).to_numpy(dtype=float)
+            found = fit.predict(holdout, macro=macro, default_month_col=default_month_col)
         except RecoverykitError as error:
             error.add_note(f"while comparing: model {name!r}")
             raise
-        measures = lgd_accuracy(realised, predicted, weights=weights, clusters=clusters)
+        predicted[name] = found.to_numpy(dtype=float)
+    return pd.DataFrame(predicted, index=holdout.index)
+
+
+def judge_predictions(
+    predicted: pd.DataFrame,
+    holdout: pd.DataFrame,
+    *,
+    n_development: float,
+    loss_col: str = "realised_lgd",
+    weights_col: str | None = None,
+    cluster_col: str | None = None,
+) -> pd.DataFrame:
+    """Measure predictions of several models on the same holdout, as ``compare_lgd_models`` shows them.
+
+    Parameters
+    ----------
+    predicted : DataFrame
+        From ``predict_holdout``, with the row to beat among the columns.
+    holdout : DataFrame
+        The episodes predicted, in the same order.
+    n_development : float
+        Weight of the episodes of the fits.
+    loss_col, weights_col, cluster_col : str, optional
+        As in ``compare_lgd_models``.
+    """
+    realised, weights, clusters = _judged(holdout, loss_col, weights_col, cluster_col)
+    rows: dict[str, dict[str, float]] = {}
+    for name in map(str, predicted.columns):
+        measures = lgd_accuracy(realised, predicted[name], weights=weights, clusters=clusters)
         rows[name] = {"n_development": n_development, "n_holdout": float(weights.sum()), **measures}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
     table["rmse_saved"] = 1.0 - table["rmse"] / rows[SEGMENT_MEAN]["rmse"]
     return table.sort_values("rmse", kind="stable")
+
+
+def rmse_saved_limits(
+    predicted: pd.DataFrame,
+    realised: ArrayLike,
+    *,
+    clusters: ArrayLike,
+    n_bootstrap: int,
+    rng: np.random.Generator,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Bound the share of the segment mean's RMSE that each model saves, by drawing obligors of the holdout.
+
+    Both errors are of the same drawn obligors, so that what is hard to predict for everybody cancels. The fits stay as
+    they are: the interval is that of the judgement, not of the parameters.
+
+    Parameters
+    ----------
+    predicted : DataFrame
+        From ``predict_holdout``, with the row to beat among the columns.
+    realised, clusters : array_like of shape (n_episodes,)
+        Losses, shares of EAD, and obligors.
+    n_bootstrap : int
+        Draws, 1 or more.
+    rng : numpy.random.Generator
+        Of the draws.
+    level : float
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        lower and upper by model; 0 for the row to beat. NaN where every draw leaves the row to beat without an error.
+    """
+    codes = pd.factorize(np.asarray(clusters))[0]
+    squared = (predicted.to_numpy(dtype=float) - np.asarray(realised, dtype=float)[:, None]) ** 2
+    sums = np.column_stack([np.bincount(codes, weights=column) for column in squared.T])
+    drawn = np.concatenate([counts @ sums for counts in draw_counts(rng, n_clusters=len(sums), n_draws=n_bootstrap)])
+    bar = drawn[:, predicted.columns == SEGMENT_MEAN]
+    saved = 1.0 - np.sqrt(np.divide(drawn, bar, out=np.full_like(drawn, np.nan), where=bar > 0))
+    lower, upper = percentile_limits(saved, level)
+    return pd.DataFrame({"lower": lower, "upper": upper}, index=predicted.columns.rename("model"))
 
 
 def _judged(

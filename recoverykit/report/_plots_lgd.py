@@ -1,4 +1,4 @@
-"""Figures of an average loss: its estimates side by side with their uncertainty, and what goes with it."""
+"""Figures of a loss: its averages with their uncertainty, what goes with it, and which model of it is worth having."""
 
 import numpy as np
 import pandas as pd
@@ -6,15 +6,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from recoverykit.report import theme
-from recoverykit.report._axes import PERCENT, write_near
+from recoverykit.report._axes import PERCENT, share_axis, write_near
 from recoverykit.report._plots_cure import term_words
 from recoverykit.report._plots_survival import not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import THIN_SPACE, format_share, interval_words, is_missing, listed
+from recoverykit.report.formats import THIN_SPACE, format_count, format_share, interval_words, is_missing, listed
 from recoverykit.report.labels import driver_words, label_of
 from recoverykit.report.theme import themed
 
 _ROW = 0.34  # inches per row
+_ROW_TO_BEAT = "segment mean"
 _POINTS = FuncFormatter(lambda value, _: f"{value:+g}".replace("-", "\u2212") if round(value, 9) else "0")
 
 
@@ -125,6 +126,10 @@ def plot_lgd_drivers(frame: pd.DataFrame, *, level: float = 0.95) -> ReportFigur
     return ReportFigure(figure, title, f"Points of loss, clear of 0: {listed(named) if named else 'none'}.", caption)
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "\u2212")
+
+
 def _short(row: pd.Series) -> str:
     driver = row.get("driver")
     return label_of(str(row["term"])) if is_missing(driver) else driver_words(str(driver), str(row.get("level") or ""))
@@ -136,3 +141,100 @@ def _share_across(ax: Axes) -> None:
     ax.set_xlabel("Loss given default, share of EAD")
     ax.grid(axis="x")
     ax.grid(visible=False, axis="y")
+
+
+@themed()
+def plot_lgd_models(table: pd.DataFrame, *, level: float = 0.95) -> ReportFigure:
+    """Draw what each model saves of the error of the plain segment mean, over all later episodes and closed ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per model: ``model``, ``rmse_saved`` with ``lower`` and ``upper``, ``rmse_saved_closed`` with
+        ``lower_closed`` and ``upper_closed`` (shares of the RMSE of the row to beat), ``n_holdout`` and ``n_closed``.
+        The row to beat, which saves nothing of itself, is the line at 0.
+    level : float
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    ReportFigure
+        Its alternative text gives what each model saves over all episodes.
+    """
+    title = "What a model saves of the error of the plain segment mean"
+    shown = table[(table["model"] != _ROW_TO_BEAT) & table["rmse_saved"].notna()].reset_index(drop=True)
+    if shown.empty:
+        return not_shown(title, "No comparison of models: nothing to show")
+    figure = theme.new_figure(1.5 + 1.2 * _ROW * len(shown))
+    ax = figure.subplots()
+    height = np.arange(len(shown))[::-1].astype(float)
+    ax.axvline(0.0, color=theme.MUTED, linewidth=1.0, zorder=1)
+    kinds = [("", "o", theme.ACCENT, theme.ACCENT, 0.12, "n_holdout", "all later episodes")]
+    kinds += [("_closed", "D", theme.CONTRAST, "white", -0.16, "n_closed", "closed ones alone")]
+    for end, marker, colour, fill, shift, count, words in kinds:
+        percent = 100 * shown[[f"rmse_saved{end}", f"lower{end}", f"upper{end}"]].to_numpy(float)
+        ax.hlines(height + shift, percent[:, 1], percent[:, 2], color=colour, linewidth=2.0, alpha=0.55, zorder=2)
+        ax.plot(
+            percent[:, 0], height + shift, marker, markeredgecolor=colour, markerfacecolor=fill, markeredgewidth=1.4,
+            markersize=5.5, zorder=3, label=f"{words}, {format_count(shown[count].iloc[0])}",
+        )  # fmt: skip
+    ax.xaxis.set_major_formatter(_POINTS)
+    ax.set_xlabel("Change for the better of the root mean squared error, %:  \u2190 worse \u2003 better \u2192")
+    ax.set_yticks(height, [name[:1].upper() + name[1:] for name in shown["model"]])
+    ax.set_ylim(-0.7, len(shown) - 0.3)
+    ax.tick_params(axis="y", colors=theme.INK)
+    ax.grid(axis="x")
+    ax.grid(visible=False, axis="y")
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, borderaxespad=0.2,
+        fontsize=theme.SMALL_TEXT_SIZE,
+    )  # fmt: skip
+    named = [f"{row['model']} {_signed(100 * row['rmse_saved'])}{THIN_SPACE}%" for row in shown.to_dict("records")]
+    caption = (
+        f"Lines are {100 * level:g}{THIN_SPACE}% intervals by drawing obligors of the later episodes; the fits stay as "
+        "they are. On the line at 0 a model does as well as the plain segment mean."
+    )
+    return ReportFigure(figure, title, f"Error saved against the segment mean: {listed(named)}.", caption)
+
+
+@themed()
+def plot_lgd_calibration(deciles: pd.DataFrame, *, level: float = 0.95) -> ReportFigure:
+    """Draw mean realised against mean predicted losses out of time, by size of the prediction.
+
+    Parameters
+    ----------
+    deciles : DataFrame
+        One row per group: ``model``, ``n_episodes``, ``predicted``, ``realised`` with ``lower`` and ``upper``.
+    level : float
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    ReportFigure
+        Its alternative text says how many groups have an interval that holds the prediction.
+    """
+    title = "Losses that came, by size of the predicted loss"
+    if deciles.empty:
+        return not_shown(title, "No comparison of models: nothing to show")
+    figure = theme.new_figure(3.9)
+    ax = figure.subplots()
+    low = min(0.0, float(deciles[["predicted", "lower"]].min().min()))
+    limit = 1.08 * max(float(deciles[["predicted", "upper"]].max().max()), 0.05)
+    ax.plot([low, limit], [low, limit], color=theme.MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
+    ax.vlines(deciles["predicted"], deciles["lower"], deciles["upper"], color=theme.ACCENT, linewidth=2.0, alpha=0.5)
+    ax.plot(deciles["predicted"], deciles["realised"], "o", color=theme.ACCENT, markersize=5.5)
+    ax.set_xlim(low, limit)
+    ax.xaxis.set_major_formatter(PERCENT)
+    share_axis(ax, "Mean loss that came, share of EAD", lower=low, upper=limit)
+    model, counts = str(deciles["model"].iloc[0]), deciles["n_episodes"]
+    ax.set_xlabel(f"Mean loss predicted by the {model} model, share of EAD")
+    inside = int(((deciles["lower"] <= deciles["predicted"]) & (deciles["predicted"] <= deciles["upper"])).sum())
+    few, many = format_count(counts.min()), format_count(counts.max())
+    each = few if few == many else f"{few} to {many}"
+    caption = (
+        f"Each dot is a group of {each} later episodes with like predictions, with its {100 * level:g}{THIN_SPACE}% "
+        "interval over obligors; on the dashed line as much was lost as predicted. Open ones count at their expected "
+        "loss."
+    )
+    alt = f"Model {model}: the interval holds the prediction in {inside} of {len(deciles)} groups."
+    return ReportFigure(figure, title, alt, caption)

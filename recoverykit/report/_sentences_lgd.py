@@ -6,7 +6,10 @@ from typing import Any
 import pandas as pd
 
 from recoverykit.report.formats import (
+    format_cell,
+    format_date,
     format_share,
+    interval_words,
     is_missing,
     listed,
 )
@@ -16,6 +19,7 @@ from recoverykit.vocabulary import Outcome
 #: Two averages that differ by less tell the same: a percentage point.
 _CLOSE = 0.01
 _MONTHS_LATER = 24
+_ROW_TO_BEAT = "segment mean"
 
 
 def sentence_outcome_losses(endings: pd.DataFrame, *, all_in: float, basis: str | None = None, note: str = "") -> str:
@@ -139,6 +143,98 @@ def sentence_lgd_drivers(
             "loss, which knows no driver; so the true differences are larger rather than smaller."
         )
     return " ".join(told)
+
+
+def sentence_lgd_split(
+    *,
+    split_date: pd.Timestamp | None,
+    n_development: int,
+    n_development_open: int,
+    n_holdout: int,
+    n_holdout_open: int,
+) -> str:
+    r"""Say on which defaults the models are fitted and on which they are judged, and how many of them are open.
+
+    Parameters
+    ----------
+    split_date : pandas.Timestamp or None
+        Last default date of the earlier ones.
+    n_development, n_development_open, n_holdout, n_holdout_open : int
+        Episodes up to that date and after it, and those of them that are open.
+
+    Examples
+    --------
+    >>> text = sentence_lgd_split(split_date=pd.Timestamp("2024-06-30"), n_development=1413, n_development_open=73,
+    ...                           n_holdout=1362, n_holdout_open=643)
+    >>> print(text.replace("\xa0", " ").replace(". ", ".\n"))
+    The models are fitted on 1,413 defaults up to 30 June 2024, of which 73 are open.
+    They are judged on 1,362 later ones, of which 643 are open and count at what they are expected to lose.
+    """
+    return (
+        f"The models are fitted on {format_cell(n_development)} defaults up to {format_date(split_date)}, of which "
+        f"{format_cell(n_development_open)} are open. They are judged on {format_cell(n_holdout)} later ones, of which "
+        f"{format_cell(n_holdout_open)} are open and count at what they are expected to lose."
+    )
+
+
+def sentence_lgd_models(table: pd.DataFrame, *, note: str = "") -> str:
+    r"""Say which models clearly beat the plain segment mean out of time, over all episodes and over closed ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per model, smallest error first: model, rmse, rmse_saved with lower and upper, lower_closed.
+    note : str
+        Why there is no comparison.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"model": ["beta", "segment mean"], "rmse": [0.2, 0.25], "rmse_saved": [0.2, 0.0],
+    ...                       "lower": [0.15, 0.0], "upper": [0.24, 0.0], "lower_closed": [-0.1, 0.0]})
+    >>> print(sentence_lgd_models(table).replace("\u202f", " ").replace(". ", ".\n").replace(": ", ":\n"))
+    The plain segment mean, with a root mean squared error of 25.0 %, is clearly beaten by beta.
+    Most is saved by beta:
+    20.0 % of that error (15.0 % to 24.0 %).
+    Of the closed episodes alone no model clearly beats it.
+    """
+    models = table[table["model"] != _ROW_TO_BEAT]
+    if models.empty:
+        return f"There is no comparison of models: {note}." if note else "There is no comparison of models."
+    bar = float(table.loc[table["model"] == _ROW_TO_BEAT, "rmse"].iloc[0])
+    best = models.iloc[0]
+    better = models.loc[models["lower"] > 0, "model"].tolist()
+    text = f"The plain segment mean, with a root mean squared error of {format_share(bar)}, "
+    band = interval_words(best["lower"], best["upper"])
+    if better:
+        text += f"is clearly beaten by {listed(better)}. Most is saved by {best['model']}: "
+        text += f"{format_share(best['rmse_saved'])} of that error{band}."
+    else:
+        text += f"is not clearly beaten by any model. The nearest is {best['model']}, with "
+        text += f"{format_share(best['rmse'])}: a change for the better of {format_share(best['rmse_saved'])}{band}."
+    among = models.loc[models["lower_closed"] > 0, "model"].tolist()
+    whom = (
+        f"{listed(among)} {'beats' if len(among) == 1 else 'beat'} it clearly" if among else "no model clearly beats it"
+    )
+    return f"{text} Of the closed episodes alone {whom}."
+
+
+def sentence_models_left_out(left_out: pd.DataFrame) -> str:
+    """Say which models are not in the comparison, and why; empty where all are.
+
+    Parameters
+    ----------
+    left_out : DataFrame
+        model and reason.
+
+    Examples
+    --------
+    >>> sentence_models_left_out(pd.DataFrame({"model": ["gradient boosting"], "reason": ["scikit-learn is absent"]}))
+    'Not in the comparison: gradient boosting (scikit-learn is absent).'
+    """
+    if left_out.empty:
+        return ""
+    named = [f"{row['model']} ({row['reason'].rstrip('.')})" for row in left_out.to_dict("records")]
+    return f"Not in the comparison: {'; '.join(named)}."
 
 
 def sentence_vintages(

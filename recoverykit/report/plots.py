@@ -8,7 +8,7 @@ from recoverykit.report._plots_book import plot_allowance_by_segment, plot_cover
 from recoverykit.report._plots_conduct import plot_contact_breaches
 from recoverykit.report._plots_court import plot_court_load, plot_court_phases, plot_package_effect
 from recoverykit.report._plots_cure import plot_coefficients, plot_cox_snell
-from recoverykit.report._plots_lgd import plot_lgd_averages, plot_lgd_drivers
+from recoverykit.report._plots_lgd import plot_lgd_averages, plot_lgd_calibration, plot_lgd_drivers, plot_lgd_models
 from recoverykit.report._plots_loss import plot_back_test, plot_lgd_steps
 from recoverykit.report._plots_outcomes import plot_in_default, plot_outcome_losses
 from recoverykit.report._plots_predue import plot_claimed_reduction, plot_pre_due_arms, plot_roll_rates
@@ -63,9 +63,11 @@ __all__ = [
     "plot_funnel",
     "plot_in_default",
     "plot_lgd_averages",
+    "plot_lgd_calibration",
     "plot_lgd_comparison",
     "plot_lgd_distribution",
     "plot_lgd_drivers",
+    "plot_lgd_models",
     "plot_lgd_steps",
     "plot_light_calibration",
     "plot_light_map",
