@@ -347,6 +347,7 @@ from .report.sentences import sentence_detectable as sentence_detectable
 from .report.sentences import sentence_discontinuity as sentence_discontinuity
 from .report.sentences import sentence_discrimination as sentence_discrimination
 from .report.sentences import sentence_drift as sentence_drift
+from .report.sentences import sentence_elbe_test as sentence_elbe_test
 from .report.sentences import sentence_endings as sentence_endings
 from .report.sentences import sentence_episodes as sentence_episodes
 from .report.sentences import sentence_equal_age as sentence_equal_age

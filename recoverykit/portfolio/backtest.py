@@ -19,6 +19,7 @@ from recoverykit.errors import InsufficientDataError, SpecError
 from recoverykit.estimators.calendar_effect import calendar_effects, calendar_spread
 from recoverykit.estimators.further_recovery import further_recovery
 from recoverykit.estimators.recovery_curve import remaining_recovery
+from recoverykit.portfolio._backtest_elbe import ElbeTest, elbe_test
 from recoverykit.portfolio._backtest_groups import by_curve, compare
 from recoverykit.portfolio._backtest_lights import BackTestLimits, Light, lights_of, t_test
 from recoverykit.portfolio.book import Book
@@ -59,6 +60,8 @@ class BackTest:
         Episodes known then that hindsight does not know, left out of the comparison.
     lights : DataFrame
         measure, value, amber, red, light.
+    elbe : ElbeTest
+        Two-sided t-test of the best estimates of the episodes open then, shares of what was outstanding.
     """
 
     as_of: pd.Timestamp
@@ -72,6 +75,7 @@ class BackTest:
     p_value: float
     n_unmatched: int
     lights: pd.DataFrame
+    elbe: ElbeTest
 
     @property
     def light(self) -> Light:
@@ -107,6 +111,7 @@ class BackTest:
     def record(self) -> dict[str, Any]:
         """Return the facts as plain values."""
         values = {"bias": self.bias, "t_statistic": self.t_statistic, "p_value": self.p_value}
+        values |= {f"elbe_{name}": getattr(self.elbe, name) for name in ("t_statistic", "p_value")}
         return {
             "as_of": f"{self.as_of:%Y-%m-%d}",
             "reporting_date": f"{self.reporting_date:%Y-%m-%d}",
@@ -233,6 +238,7 @@ def back_test(
         p_value=p_value,
         n_unmatched=len(before) - len(known),
         lights=lights_of(episodes, p_value, groups, limits or BackTestLimits()),
+        elbe=elbe_test(then, still_open, episodes["realised_rate"].to_numpy(float), policy, horizon, minimum_at_risk),
     )
 
 

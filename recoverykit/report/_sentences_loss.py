@@ -5,17 +5,21 @@ import pandas as pd
 from recoverykit.report.formats import (
     format_cell,
     format_date,
+    format_ratio,
     format_share,
     interval_words,
     is_missing,
     listed,
     number_of,
 )
+from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 #: A difference of two losses that is not worth a direction: a twentieth of a percentage point.
 _SAME = 0.0005
 #: A miss below which the years since are not worth a word: a percentage point.
 _WORTH_TELLING = 0.01
+#: A p-value that two digits would write as nought.
+_SMALL_P = 0.01
 _VERDICTS = {
     "green": "All measures lie within the limits set before.",
     "amber": "One measure at least lies outside its first limit and should be looked into.",
@@ -75,6 +79,36 @@ def sentence_forecast(*, predicted: float, realised: float, months: int, n_episo
     return (
         f"Of the {number_of(n_episodes, 'episode', 'episodes')} open then, {format_share(predicted)} of the exposure "
         f"was expected within {months} months and {format_share(realised)} came, {compared}."
+    )
+
+
+def sentence_elbe_test(*, predicted: float, realised: float, p_value: float, n_episodes: int, n_left_out: int) -> str:
+    r"""Say whether the best estimates of loans in default were right, with the two-sided test.
+
+    Parameters
+    ----------
+    predicted, realised : float
+        Mean share of the outstanding amount that was not expected between the dates, and that did not come.
+    p_value : float
+        Two-sided.
+    n_episodes, n_left_out : int
+        Loans compared, and those with next to nothing outstanding.
+
+    Examples
+    --------
+    >>> text = sentence_elbe_test(predicted=0.62, realised=0.65, p_value=0.21, n_episodes=540, n_left_out=0)
+    >>> print(text.replace("\u202f", " ").replace(". ", ".\n"))
+    Of what 540 open loans owed then, the best estimate let 62.0 % stay unpaid in the months between; 65.0 % did.
+    A best estimate may err to neither side: two-sided, the t-test has a p-value of 0.21.
+    """
+    if n_episodes < MINIMUM_CELL_COUNT or is_missing(p_value):
+        return "Too few open loans have anything outstanding for a test of the best estimate."
+    aside = f" {format_cell(n_left_out)} with next to nothing outstanding are left aside." if n_left_out else ""
+    p_words = "below 0.01" if p_value < _SMALL_P else f"of {format_ratio(p_value)}"
+    return (
+        f"Of what {format_cell(n_episodes)} open loans owed then, the best estimate let {format_share(predicted)} stay "
+        f"unpaid in the months between; {format_share(realised)} did. A best estimate may err to "
+        f"neither side: two-sided, the t-test has a p-value {p_words}.{aside}"
     )
 
 
