@@ -15,7 +15,8 @@ import pandas as pd
 
 from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.estimators.competing_outcomes import CompetingOutcomesFit
-from recoverykit.estimators.outcome_lgd import loss_given_outcome, loss_never_resolved
+from recoverykit.estimators.outcome_draws import LossPart, draw_incidence, draw_mean_losses, sum_limits
+from recoverykit.estimators.outcome_lgd import closing_weights, loss_given_outcome, loss_never_resolved
 from recoverykit.portfolio.book import Book
 from recoverykit.portfolio.outcomes import estimate_outcomes
 from recoverykit.portfolio.segments import ancestry
@@ -35,6 +36,8 @@ COLUMNS = [
 ]
 #: Column -> what the model calls it.
 _CHANCE = {"probability": "value", "lower": "lower", "upper": "upper"}
+#: Draws that an interval needs.
+_LEAST_DRAWS = 100
 #: By name of segment or parent and by months: losses by outcome.
 Tables = dict[str, dict[int, pd.DataFrame]]
 
@@ -53,7 +56,7 @@ class OutcomeLosses:
         row.
     by_month : DataFrame
         One row per month: months, n_open (episodes of the segment known to have been open then) and lgd, the sum of
-        the contributions.
+        the contributions, with lower and upper; NaN without a bootstrap.
     basis : str or None
         Whose episodes the model of all outcomes rests on; None without a model.
     note : str
@@ -69,6 +72,13 @@ class OutcomeLosses:
     def lgd(self) -> float:
         """Loss of a new default, share of EAD; NaN without a model."""
         return float(self.by_month["lgd"].iloc[0]) if len(self.by_month) else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Limits of the loss of a new default; NaN without a model or a bootstrap."""
+        if not len(self.by_month):
+            return float("nan"), float("nan")
+        return float(self.by_month["lower"].iloc[0]), float(self.by_month["upper"].iloc[0])
 
     def of_new_defaults(self) -> pd.DataFrame:
         """Return the rows of an episode that has just begun."""
@@ -92,8 +102,14 @@ class OutcomeLosses:
 
     def record(self) -> dict[str, Any]:
         """Return the facts as plain values."""
-        lgd = self.lgd if np.isfinite(self.lgd) else None
-        return {"outcome_lgd": lgd, "outcome_basis": self.basis, "outcome_note": self.note}
+        lgd, lower, upper = (value if np.isfinite(value) else None for value in (self.lgd, *self.interval))
+        return {
+            "outcome_lgd": lgd,
+            "outcome_lgd_lower": lower,
+            "outcome_lgd_upper": upper,
+            "outcome_basis": self.basis,
+            "outcome_note": self.note,
+        }
 
 
 def estimate_outcome_losses(
@@ -103,6 +119,8 @@ def estimate_outcome_losses(
     policy: LedgerPolicy,
     months: Sequence[int] = AS_OF_MONTHS,
     minimum_closed: int = 60,
+    n_bootstrap: int = 0,
+    seed: int = 1,
     level: float = 0.95,
 ) -> OutcomeLosses:
     """Estimate the loss of a segment as the sum over outcomes of P(outcome) x loss given outcome.
@@ -120,8 +138,11 @@ def estimate_outcome_losses(
         episodes of the book were seen to reach, are left out.
     minimum_closed : int
         Closed episodes that the model of all outcomes needs; with fewer it is the parent's.
+    n_bootstrap, seed : int
+        Draws of the interval of the sum, 0 for none and else at least 100, and the seed of the generator: parameters of
+        the model from their normal approximation, and obligors for the losses, drawn apart.
     level : float
-        Confidence level of the probabilities in (0, 1).
+        Confidence level of the probabilities and of the sum in (0, 1).
 
     Returns
     -------
@@ -141,7 +162,7 @@ def estimate_outcome_losses(
     """
     ends = estimate_outcomes(book, segment, minimum_closed=minimum_closed, level=level)
     if ends.fit is None:
-        nothing = pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=["months", "n_open", "lgd"])
+        nothing = pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=["months", "n_open", "lgd", "lower", "upper"])
         return OutcomeLosses(*nothing, None, ends.note)
     whole = workout(book, policy).worksheet.set_index("episode_id")
     losses = {name: _with_losses(book.restricted(name), whole) for name in ancestry(segment)}
@@ -157,6 +178,7 @@ def estimate_outcome_losses(
     by_month = table.groupby("months")["contribution"].agg(_whole).rename("lgd").reset_index()
     n_open = [int(_is_open_after(losses[segment], t).sum()) for t in by_month["months"]]
     by_month.insert(1, "n_open", n_open)
+    by_month["lower"], by_month["upper"] = _limits(ends.fit, losses, table, told, n_bootstrap, seed, level)
     return OutcomeLosses(table, by_month, ends.basis, "")
 
 
@@ -215,6 +237,42 @@ def _given(outcome: str, tables: Tables, months: int) -> dict[str, Any]:
         "basis": name,
         "closed_after": after,
     }
+
+
+def _limits(
+    fit: CompetingOutcomesFit,
+    losses: dict[str, pd.DataFrame],
+    table: pd.DataFrame,
+    told: list[int],
+    n_bootstrap: int,
+    seed: int,
+    level: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits of the sum of the endings, as of each month that is told."""
+    if not n_bootstrap or table["loss_given_outcome"].isna().any():
+        return np.full(len(told), np.nan), np.full(len(told), np.nan)
+    rng, n_draws = np.random.default_rng(seed), max(n_bootstrap, _LEAST_DRAWS)
+    loans = next(iter(losses.values())).head(1)
+    loans = loans.loc[loans.index.repeat(len(told))].reset_index(drop=True)
+    chances = draw_incidence(fit, loans, given_open_at=np.array(told, dtype=float), rng=rng, n_draws=n_draws)
+    parts = [_part(fit, losses[row["basis"]], row["outcome"], row["closed_after"]) for row in table.to_dict("records")]
+    means = draw_mean_losses(parts, rng=rng, n_draws=n_draws)
+    return sum_limits(chances, means.reshape(chances.shape), level=level)
+
+
+def _part(fit: CompetingOutcomesFit, episodes: pd.DataFrame, outcome: str, after: int) -> LossPart:
+    """Return the episodes behind the loss of an outcome, as ``loss_given_outcome`` and ``_never`` weigh them."""
+    if outcome == NEVER:
+        chosen = episodes[_is_open(episodes) & (episodes["months_in_default"] >= after)]
+        weight = fit.predict_incidence(chosen, given_open_at=chosen["months_in_default"].to_numpy(float))[NEVER]
+        loss = chosen["lgd_to_date"]
+    else:
+        later = (episodes["months_in_default"] > after) | (after == 0)
+        chosen = episodes[(episodes["outcome"] == outcome) & later & episodes["realised_lgd"].notna()]
+        weight, loss = closing_weights(episodes)[chosen.index], chosen["realised_lgd"]
+    is_known = loss.notna().to_numpy()
+    used = loss.to_numpy(float)[is_known], weight.to_numpy(float)[is_known]
+    return LossPart(chosen["obligor_id"].to_numpy()[is_known], *used)
 
 
 def _never(fit: CompetingOutcomesFit, losses: dict[str, pd.DataFrame], months: int) -> dict[str, Any]:

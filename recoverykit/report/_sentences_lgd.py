@@ -22,7 +22,14 @@ _MONTHS_LATER = 24
 _ROW_TO_BEAT = "segment mean"
 
 
-def sentence_outcome_losses(endings: pd.DataFrame, *, all_in: float, basis: str | None = None, note: str = "") -> str:
+def sentence_outcome_losses(
+    endings: pd.DataFrame,
+    *,
+    all_in: float,
+    interval: tuple[float, float] = (float("nan"), float("nan")),
+    basis: str | None = None,
+    note: str = "",
+) -> str:
     r"""Say what the endings add up to, which of them costs most, and how that stands to the all-in average.
 
     Parameters
@@ -31,6 +38,8 @@ def sentence_outcome_losses(endings: pd.DataFrame, *, all_in: float, basis: str 
         One row per outcome of a new default: outcome, probability, loss_given_outcome, contribution.
     all_in : float
         The all-in average from the recovery curve, share of EAD.
+    interval : tuple of float
+        Limits of the sum of the endings; NaN where there are none.
     basis : str, optional
         Whose episodes the model of all outcomes rests on.
     note : str
@@ -61,7 +70,8 @@ def sentence_outcome_losses(endings: pd.DataFrame, *, all_in: float, basis: str 
     )
     most = max(endings.to_dict("records"), key=lambda row: row["contribution"])
     return (
-        f"The endings of a new default add up to a loss of {format_share(total)}, {points}, {verdict}. "
+        f"The endings of a new default add up to a loss of {format_share(total)}{interval_words(*interval)}, {points}, "
+        f"{verdict}. "
         f"Most of it, {100 * most['contribution']:.1f} points, comes from loans {_ending(most['outcome'])}: "
         f"{format_share(most['probability'])} of all, at a loss of {format_share(most['loss_given_outcome'])} each."
         + (f" The probabilities are those of: {segment_words(basis).lower()}." if basis else "")
