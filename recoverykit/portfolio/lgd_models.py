@@ -3,8 +3,8 @@
 The models are fitted on the defaults up to a date and judged on the later ones. Both parts hold every episode, open
 ones with the loss that is expected of them, as on the page of the loss: closed episodes alone are the quick ones, of
 late defaults most of all. What is still expected of an open episode knows its age and its segment and no driver, which
-favours the plain segment mean; so the same models are judged on the closed of the later episodes too, and a reader sees
-both. No model is chosen here for use.
+favours the plain segment mean; so the same models are judged on the closed of the later episodes too, which favours
+whatever predicts little, and a reader sees both. No model is chosen here for use.
 """
 
 from collections.abc import Mapping, Sequence
