@@ -575,16 +575,18 @@ FD_SLACK, MEMORY_SLACK = 12, 40e6
 
 
 class Look(threading.Thread):
-    """Notes descriptors and memory of this process and of its workers, once a second."""
+    """Notes descriptors and memory of this process and of the workers that it starts from now on, once a second."""
 
     def __init__(self):
         super().__init__(daemon=True)
         self.seen, self.over = {}, threading.Event()
+        self.others = {child.pid for child in psutil.Process().children()}  # of tests before this one
 
     def run(self):
         me = psutil.Process()
         while not self.over.wait(1):
-            workers = [child for child in me.children() if "spawn_main" in " ".join(child.cmdline())]
+            started = [child for child in me.children() if child.pid not in self.others]
+            workers = [child for child in started if "spawn_main" in " ".join(child.cmdline())]
             for process in [me, *workers]:
                 with contextlib.suppress(psutil.Error):
                     looks = self.seen.setdefault(process.pid, [])
