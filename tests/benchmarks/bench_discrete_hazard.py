@@ -6,6 +6,7 @@ we for checking, counting, the design and all fits with the covariance between o
 Memory is what each allocates at its peak, Python's and numpy's, beyond the frame that both are given.
 """
 
+import gc
 import os
 
 import numpy as np
@@ -55,6 +56,7 @@ def exploded_fits(frame, outcomes, formula):
         family = sm.families.Binomial(link=sm.families.links.CLogLog())
         event = (last & (table["outcome"] == str(outcome))).to_numpy(dtype=float)
         loglik += sm.GLM(event, design, family=family).fit().llf
+        gc.collect()  # a fit refers to itself, and several of them would not fit into memory
     return loglik
 
 
