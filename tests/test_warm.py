@@ -23,6 +23,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="warm kernels ne
 
 SOURCES = Path(__file__).parents[1] / "notebooks"
 SEGMENTS = ("auto | west", "card | east")
+#: As a worker starts its server: a linear algebra library with more threads could not be forked.
+ONE_BLAS_THREAD = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 FIGURES = [
     "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3])",
     "import seaborn as sns\nsns.histplot(x=[1, 2, 2, 3]);",
@@ -233,7 +235,7 @@ class TestHardEnds:
 
 @pytest.fixture
 def server(tmp_path):
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    environment = {**ONE_BLAS_THREAD, "PYTHONHASHSEED": "0"}
     started = ForkServer.start(str(tmp_path), environment)
     yield started
     started.stop()
@@ -326,12 +328,12 @@ class TestWhereForkingIsNotSafe:
             "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
         )
         with pytest.raises(WarmRefused, match="1 threads run beside the main one"):
-            ForkServer.start(str(tmp_path), {**os.environ, "PYTHONPATH": str(tmp_path / "site")})
+            ForkServer.start(str(tmp_path), {**ONE_BLAS_THREAD, "PYTHONPATH": str(tmp_path / "site")})
 
     def test_a_file_with_the_name_of_a_library_refuses_the_server(self, tmp_path):
         (tmp_path / "seaborn.py").write_text("")
         with pytest.raises(WarmRefused, match=r"holds seaborn\.py"):
-            ForkServer.start(str(tmp_path), dict(os.environ))
+            ForkServer.start(str(tmp_path), ONE_BLAS_THREAD)
 
     def test_a_server_that_cannot_start_leaves_the_ordinary_kernel_and_one_word(self, folder, monkeypatch, capfd):
         monkeypatch.setattr("recoverykit.batch._fork_client._SERVER", "recoverykit.batch.no_such_module")

@@ -56,8 +56,16 @@ _LIBRARIES = (
     "scipy.stats",
     "formulaic",
 )
-_LAYERS = ("recoverykit.estimators", "recoverykit.portfolio", "recoverykit.report", "recoverykit.operations")
+_LAYERS = ("recoverykit.estimators", "recoverykit.portfolio", "recoverykit.report")
 _FURTHER = ("recoverykit.batch.results",)
+#: What only pages of the whole book ask for, like the operations: with the libraries behind them (scikit-learn, openpyxl,
+#: statsmodels) every fork would be dearer, and it is the segments that are many.
+_RARELY_USED = (
+    "recoverykit.estimators.lgd_challenger",
+    "recoverykit.portfolio.lgd_models",
+    "recoverykit.report.workbook",
+    "recoverykit.report._workbook_sheets",
+)
 
 
 def main() -> None:
@@ -129,9 +137,10 @@ def _is_source_of(path: Path, name: str) -> bool:
 
 def _modules_of(packages: Iterable[str]) -> list[str]:
     found = [importlib.import_module(name) for name in packages if importlib.util.find_spec(name)]
-    return [
+    modules = [
         f"{package.__name__}.{module.name}" for package in found for module in pkgutil.iter_modules(package.__path__)
     ]
+    return [module for module in modules if module not in _RARELY_USED]
 
 
 def _serve(channel: socket.socket) -> dict[str, Any] | None:
