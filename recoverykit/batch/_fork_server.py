@@ -58,8 +58,8 @@ _LIBRARIES = (
 )
 _LAYERS = ("recoverykit.estimators", "recoverykit.portfolio", "recoverykit.report")
 _FURTHER = ("recoverykit.batch.results",)
-#: What only pages of the whole book ask for, like the operations: with the libraries behind them (scikit-learn, openpyxl,
-#: statsmodels) every fork would be dearer, and it is the segments that are many.
+#: What only pages of the whole book ask for, like the operations: with the libraries behind them (scikit-learn,
+#: openpyxl, statsmodels) every fork would be dearer, and it is the segments that are many.
 _RARELY_USED = (
     "recoverykit.estimators.lgd_challenger",
     "recoverykit.portfolio.lgd_models",
