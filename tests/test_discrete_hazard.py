@@ -10,10 +10,11 @@ from formulaic import model_matrix
 from scipy.optimize import approx_fprime
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
+from recoverykit.estimators import _discrete_design, _discrete_problem, _simulation
 from recoverykit.estimators import _discrete_kernels as kernels
-from recoverykit.estimators import _discrete_problem, _simulation
 from recoverykit.estimators._compression import encode
 from recoverykit.estimators._discrete_cells import compress_months, count_cells
+from recoverykit.estimators._grid_designs import GridDesign
 from recoverykit.estimators._sparse_gram import sparse_gram
 from recoverykit.estimators.discrete_hazard import DiscreteHazardModel
 from recoverykit.estimators.mixture_cure import MixtureCureModel, compare_fits, compare_nested
@@ -428,6 +429,39 @@ class TestCells:
         fit = DiscreteHazardModel(formula=formula).fit(frame, **MONTHLY)
         peer = binomial(exploded(frame), formula, "cured")
         np.testing.assert_allclose(fit.params["cured"], peer.params, rtol=SAME, atol=SAME)
+
+
+class TestGridDesign:
+    def test_every_product_is_that_of_the_design_written_out(self):
+        rng = np.random.default_rng(4)
+        pattern, month = np.nonzero(rng.random((7, 5)) < 0.6)
+        patterns, months = rng.normal(size=(7, 4)), rng.normal(size=(5, 4))
+        grid, weight = GridDesign(patterns, months, pattern, month), rng.random((2, len(pattern)))
+        dense = patterns[pattern] + months[month]
+        right = rng.normal(size=(4, 3))
+        np.testing.assert_allclose(grid.rows(), dense, atol=EXACT)
+        for vector in (right, right[:, 0]):
+            np.testing.assert_allclose(grid @ vector, dense @ vector, atol=EXACT)
+        for vector in (weight, weight[0]):
+            np.testing.assert_allclose(vector @ grid, vector @ dense, atol=EXACT)
+        np.testing.assert_allclose(grid.gram(weight[0]), dense.T @ (weight[0][:, None] * dense), atol=EXACT)
+        np.testing.assert_allclose(grid.columns(np.array([0, 3])).rows(), dense[:, [0, 3]], atol=EXACT)
+        np.testing.assert_allclose(grid.times(right).rows(), dense @ right, atol=EXACT)
+        assert grid.shape == dense.shape
+
+    @pytest.mark.parametrize("link", ["cloglog", "multinomial"])
+    @pytest.mark.parametrize("formula", ["~ cr(month, df=3) + product", "~ C(month) + ltv + product"])
+    def test_a_fit_is_the_same_with_the_design_written_out(self, link, formula, monkeypatch):
+        frame = simulated(800)
+        frame = frame[frame["months"] < 8]
+        model = DiscreteHazardModel(formula=formula, link=link)
+        options = {**MONTHLY, "weights_col": "n", "entry_col": "entry", "cluster_col": "obligor"}
+        grid = model.fit(frame, **options)
+        monkeypatch.setattr(_discrete_design, "_MOST_PLACES", 0)
+        written = model.fit(frame, **options)
+        np.testing.assert_allclose(grid.params, written.params, rtol=SAME, atol=SAME)
+        np.testing.assert_allclose(grid.cov, written.cov, rtol=SAME, atol=SAME)
+        assert grid.loglik == pytest.approx(written.loglik, rel=SAME)
 
 
 class TestResult:

@@ -191,10 +191,19 @@ def cell_position(rows: MonthlyRows, cells: Cells) -> tuple[IntArray, IntArray, 
     """
     n_months = rows.n_months
     keys = cells.pattern * n_months + cells.month
-    begin = np.where(rows.entry > 0, rows.entry + 1, rows.first_month)
+    begin = _first_months(rows)
     first = np.searchsorted(keys, rows.pattern * n_months + begin)
     last = np.searchsorted(keys, rows.pattern * n_months + rows.month)
     return first, last, rows.month >= begin
+
+
+def weight_never_at_risk(rows: MonthlyRows) -> float:
+    """Return the weight of the rows that left before their first month at risk."""
+    return float(rows.weight[rows.month < _first_months(rows)].sum())
+
+
+def _first_months(rows: MonthlyRows) -> IntArray:
+    return np.where(rows.entry > 0, rows.entry + 1, rows.first_month)
 
 
 def _count_block(rows: MonthlyRows, chosen: slice, begin: int, n_patterns: int) -> Cells:

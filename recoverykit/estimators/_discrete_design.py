@@ -16,6 +16,7 @@ from recoverykit.errors import ContractError, InsufficientDataError, Violation
 from recoverykit.estimators._discrete_kernels import NOTHING
 from recoverykit.estimators._discrete_macro import MacroPath
 from recoverykit.estimators._formulas import Design, design_matrix, is_number, learn_design, parse_formula, term_columns
+from recoverykit.estimators._grid_designs import GridDesign
 from recoverykit.estimators._rows import Array, IntArray
 
 #: What a formula calls the running month in default.
@@ -23,6 +24,8 @@ MONTH = "month"
 #: Numbers in the design of the cells: 1 GB. Beyond, covariates were not meant as they are.
 _LARGEST_DESIGN = 128_000_000
 _SUMS_TO_ONE = 1e-9
+#: Patterns times months for each cell that occurs: beyond, the table between them would be mostly empty.
+_MOST_PLACES = 4
 #: Transforms whose knots or centres follow the number of cells, not the distinct values only as those of cr() do.
 _LEARNS_FROM_COUNTS = re.compile(r"\b(bs|center|poly|scale|standardize|lag)\s*\(")
 
@@ -172,8 +175,8 @@ def learn_hazard_design(
     macro_columns: tuple[str, ...],
     path: MacroPath | None,
     default_month: IntArray | None,
-) -> tuple[HazardDesign, Array]:
-    """Learn a formula on cells, and return its matrix there.
+) -> tuple[HazardDesign, Array | GridDesign]:
+    """Learn a formula on cells, and return its matrix there, shape (n_cells, n_terms).
 
     Parameters
     ----------
@@ -196,14 +199,15 @@ def learn_hazard_design(
     """
     _refuse_large(len(pattern), len(term_columns(formula)))
     if path is None and _is_separable(formula):
-        design, matrix = _learn_apart(formula, patterns, pattern, month)
+        design, distinct, matrix = _learn_apart(formula, patterns, pattern, month)
     else:
         cells = cell_frame(patterns, pattern=pattern, month=month, path=path, default_month=default_month)
         design, matrix = learn_design(formula, cells)
-    superfluous = _superfluous(design, matrix)
+        distinct = matrix
+    superfluous = _superfluous(design, distinct)
     kept = np.setdiff1d(np.arange(len(design.terms)), superfluous)
     if len(superfluous):
-        matrix = matrix[:, kept]
+        matrix = matrix.columns(kept) if isinstance(matrix, GridDesign) else matrix[:, kept]
     return HazardDesign(design, tuple(patterns.columns), macro_columns, kept), matrix
 
 
@@ -213,8 +217,13 @@ def _is_separable(formula: str) -> bool:
     return not mixed and _LEARNS_FROM_COUNTS.search(formula) is None
 
 
-def _learn_apart(formula: str, patterns: pd.DataFrame, pattern: IntArray, month: IntArray) -> tuple[Design, Array]:
-    """Materialise a separable formula on as many rows as there are patterns and months, and lay these out as cells."""
+def _learn_apart(
+    formula: str, patterns: pd.DataFrame, pattern: IntArray, month: IntArray
+) -> tuple[Design, Array, Array | GridDesign]:
+    """Materialise a separable formula on as many rows as there are patterns and months, and lay these out as cells.
+
+    Returned are the design, its matrix on those few rows, and its matrix on the cells.
+    """
     months, place = np.unique(month, return_inverse=True)
     n_patterns = len(patterns)
     few = cell_frame(
@@ -226,11 +235,12 @@ def _learn_apart(formula: str, patterns: pd.DataFrame, pattern: IntArray, month:
     )
     design, small = learn_design(formula, few)
     _refuse_large(len(pattern), small.shape[1])
-    matrix = small.take(pattern, axis=0)
+    of_month = np.zeros(small.shape[1], dtype=bool)
     for columns, where in zip(term_columns(formula), design.spec.term_slices.values(), strict=True):
-        if MONTH in columns:
-            matrix[:, where] = small[n_patterns:, where].take(place, axis=0)
-    return design, matrix
+        of_month[where] = MONTH in columns
+    by_pattern, by_month = np.where(of_month, 0.0, small[:n_patterns]), np.where(of_month, small[n_patterns:], 0.0)
+    grid = GridDesign(by_pattern, by_month, pattern, place)
+    return design, small, grid if n_patterns * len(months) <= _MOST_PLACES * len(pattern) else grid.rows()
 
 
 def _superfluous(design: Design, matrix: Array) -> list[int]:

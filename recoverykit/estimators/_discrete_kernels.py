@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from recoverykit.errors import ConvergenceError
+from recoverykit.estimators._grid_designs import GridDesign
 from recoverykit.estimators._links import LINKS
 from recoverykit.estimators._maximum import with_last_step
 from recoverykit.estimators._optimise import Climb, Objective, climb
@@ -79,7 +80,7 @@ def hazard_slopes(link: str, predictors: Array) -> Array:
 def maximise(
     link: str,
     *,
-    design: Array,
+    design: Array | GridDesign,
     n_at_risk: Array,
     n_events: Array,
     start: Array,
@@ -92,7 +93,7 @@ def maximise(
     ----------
     link : str
         ``cloglog`` or ``multinomial``.
-    design : ndarray of shape (n_cells, n_terms)
+    design : ndarray or GridDesign of shape (n_cells, n_terms)
         Of full column rank, columns of similar size.
     n_at_risk : ndarray of shape (n_cells,)
     n_events : ndarray of shape (n_cells, n_outcomes)
@@ -133,7 +134,7 @@ def maximise(
 
 def cloglog_point(
     coefficients: Array,
-    design: Array,
+    design: Array | GridDesign,
     n_at_risk: Array,
     n_events: Array,
     offset: Array = NOTHING[0],
@@ -150,7 +151,7 @@ def cloglog_point(
 
 def multinomial_point(
     coefficients: Array,
-    design: Array,
+    design: Array | GridDesign,
     n_at_risk: Array,
     n_events: Array,
     offset: Array = NOTHING,
@@ -178,7 +179,7 @@ def joint_covariance(
     link: str,
     maximum: Maximum,
     *,
-    design: Array,
+    design: Array | GridDesign,
     n_at_risk: Array,
     offset: Array = NOTHING,
     gram: Gram | None = None,
@@ -209,7 +210,7 @@ def row_scores(
     link: str,
     coefficients: Array,
     *,
-    design: Array,
+    design: Array | GridDesign,
     outcome: IntArray,
     first: IntArray,
     last: IntArray,
@@ -222,7 +223,7 @@ def row_scores(
     ----------
     link : str
     coefficients : ndarray of shape (n_outcomes, n_terms)
-    design : ndarray of shape (n_cells, n_terms)
+    design : ndarray or GridDesign of shape (n_cells, n_terms)
     outcome : ndarray of int of shape (n_rows,)
         -1 for censored.
     first, last : ndarray of int of shape (n_rows,)
@@ -238,19 +239,22 @@ def row_scores(
     n_outcomes, n_terms = coefficients.shape
     predictors = design @ coefficients.T + offset
     weight, hazard = _score_weights(link, predictors), hazards(link, predictors)
+    written = design.rows() if isinstance(design, GridDesign) else design
     scores = np.zeros((len(outcome), n_outcomes * n_terms))
     for k in range(n_outcomes):
-        exposed = np.cumsum((weight[:, k] * hazard[:, k])[:, None] * design, axis=0)
+        exposed = np.cumsum((weight[:, k] * hazard[:, k])[:, None] * written, axis=0)
         exposed = np.vstack([np.zeros((1, n_terms)), exposed])
         block = scores[:, k * n_terms : (k + 1) * n_terms]
         block[seen] = exposed[first[seen]] - exposed[last[seen] + 1]
         ended = seen & (outcome == k)
-        block[ended] += weight[last[ended], k][:, None] * design[last[ended]]
+        block[ended] += weight[last[ended], k][:, None] * written[last[ended]]
     return scores
 
 
-def _gram(design: Array, weight: Array) -> Array:
+def _gram(design: Array | GridDesign, weight: Array) -> Array:
     """Return X' diag(weight) X, in blocks that stay in the cache of one processor."""
+    if isinstance(design, GridDesign):
+        return design.gram(weight)
     total: Array = np.zeros((design.shape[1], design.shape[1]))
     for begin in range(0, len(design), _BLOCK_CELLS):
         block = design[begin : begin + _BLOCK_CELLS]

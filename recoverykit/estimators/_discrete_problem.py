@@ -29,6 +29,7 @@ from recoverykit.estimators._discrete_design import (
 )
 from recoverykit.estimators._discrete_kernels import NOTHING, Maximum
 from recoverykit.estimators._discrete_macro import MacroPath, default_months, read_macro
+from recoverykit.estimators._grid_designs import GridDesign
 from recoverykit.estimators._mixture_data import Scaling, scale_design
 from recoverykit.estimators._rows import Array, IntArray, check_columns, check_rows, outcome_codes
 from recoverykit.estimators._sparse_gram import Gram, sparse_gram
@@ -61,11 +62,11 @@ class Problem:
     cells : Cells
     design : HazardDesign
     scaling : Scaling
-    scaled : ndarray of shape (n_cells, n_terms)
+    scaled : ndarray or GridDesign of shape (n_cells, n_terms)
         The design times ``scaling.map``.
     offset : ndarray of shape (n_cells, n_outcomes), or that broadcasts to it
     gram : callable or None
-        From ``sparse_gram``.
+        Weights -> cross-product of ``scaled``, where it is to be had faster than by rows.
     """
 
     outcomes: list[str]
@@ -73,7 +74,7 @@ class Problem:
     cells: Cells
     design: HazardDesign
     scaling: Scaling
-    scaled: Array
+    scaled: Array | GridDesign
     offset: Array
     gram: Gram | None
 
@@ -125,6 +126,8 @@ def pose_problem(
         )
     _check_sufficient(outcomes, rows, cells, len(design.terms))
     scaling = scale_design("hazard", matrix, design.terms, cells.n_at_risk)
+    if isinstance(matrix, GridDesign):
+        return Problem(outcomes, rows, cells, design, scaling, matrix.times(scaling.map), known, None)
     gram = sparse_gram(matrix, scaling.map)
     return Problem(outcomes, rows, cells, design, scaling, matrix @ scaling.map, known, gram)
 

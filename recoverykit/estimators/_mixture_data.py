@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._cell_designs import CellDesign, DesignMatrix
 from recoverykit.estimators._event_times import EpisodeRows
+from recoverykit.estimators._grid_designs import GridDesign
 from recoverykit.estimators._links import Link
 from recoverykit.estimators._mixture_batches import cut_batches
 from recoverykit.estimators._mixture_kernels import Kind, MixtureData, TermGroup
@@ -212,14 +213,14 @@ def log_time_unit(rows: EpisodeRows) -> float:
     return float(np.log(times[order][np.searchsorted(share, 0.5 * share[-1])]))
 
 
-def scale_design(part: str, design: DesignMatrix, terms: tuple[str, ...], weight: Array) -> Scaling:
+def scale_design(part: str, design: DesignMatrix | GridDesign, terms: tuple[str, ...], weight: Array) -> Scaling:
     """Find the scaling of a design, and refuse columns that repeat each other.
 
     Parameters
     ----------
     part : str
         Named in messages.
-    design : ndarray or CellDesign of shape (n_patterns, n_terms)
+    design : ndarray, CellDesign or GridDesign of shape (n_patterns, n_terms)
     terms : tuple of str
         Names of the columns.
     weight : ndarray of shape (n_patterns,)
@@ -231,7 +232,7 @@ def scale_design(part: str, design: DesignMatrix, terms: tuple[str, ...], weight
         If columns are linearly dependent, naming them.
     """
     totals = np.asarray(weight @ design, dtype=float)
-    gram = design.gram(weight) if isinstance(design, CellDesign) else _gram(design, weight)
+    gram = _gram(design, weight) if isinstance(design, np.ndarray) else design.gram(weight)
     total = float(weight.sum())
     size = np.sqrt(np.maximum(np.diag(gram) / total, 0.0))
     empty = [term for term, s in zip(terms, size, strict=True) if s == 0]

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from recoverykit.estimators._discrete_cells import cell_position
+from recoverykit.estimators._discrete_cells import cell_position, weight_never_at_risk
 from recoverykit.estimators._discrete_design import offset_formula
 from recoverykit.estimators._discrete_kernels import (
     Maximum,
@@ -192,8 +192,7 @@ def _assemble(
     """Turn arrays into the labelled fit, coefficients back in the units of the covariates."""
     cells, rows, scaling = problem.cells, problem.rows, problem.scaling
     covariance = _covariance(model.link, problem, maximum, clusters)
-    names = [(outcome, term) for outcome in problem.outcomes for term in problem.design.terms]
-    labels = pd.MultiIndex.from_tuples(names, names=["outcome", "term"])
+    labels = pd.MultiIndex.from_product([problem.outcomes, problem.design.terms], names=["outcome", "term"])
     counts = {name: float(n) for name, n in zip(problem.outcomes, cells.n_events.sum(axis=0), strict=True)}
     return DiscreteHazardFit(
         formula=model.formula,
@@ -207,7 +206,7 @@ def _assemble(
         n_episodes=float(rows.weight.sum()),
         n_events=float(sum(counts.values())),
         n_events_by_outcome=counts,
-        n_never_at_risk=float(rows.weight[~cell_position(rows, cells)[2]].sum()),
+        n_never_at_risk=weight_never_at_risk(rows),
         n_rows=rows.n_input_rows,
         n_compressed_rows=len(rows.weight),
         n_cells=len(cells.month),
@@ -223,14 +222,15 @@ def _assemble(
 
 def _covariance(link: str, problem: Problem, maximum: Maximum, clusters: ClusterIndex | None) -> Array:
     """Return the covariance of the coefficients in the units of the covariates, robust where there are clusters."""
-    known = {"design": problem.scaled, "offset": problem.offset}
-    covariance = joint_covariance(link, maximum, n_at_risk=problem.cells.n_at_risk, gram=problem.gram, **known)
+    n_at_risk, design, offset = problem.cells.n_at_risk, problem.scaled, problem.offset
+    covariance = joint_covariance(link, maximum, n_at_risk=n_at_risk, gram=problem.gram, design=design, offset=offset)
     if clusters is not None:
         first, last, at_risk = cell_position(problem.rows, problem.cells)
         scores = row_scores(
             link,
             maximum.coefficients,
-            **known,
+            design=design,
+            offset=offset,
             outcome=problem.rows.outcome,
             first=first,
             last=last,
