@@ -22,9 +22,11 @@ from recoverykit import _cli_record
 from recoverykit._cli_show import show_state, show_summary, show_tasks
 from recoverykit.batch import plan as plans
 from recoverykit.batch import state as states
-from recoverykit.batch._files import RESULTS, write_text
+from recoverykit.batch._chain import digest_of
+from recoverykit.batch._files import RESULTS, storage_error, write_text
 from recoverykit.batch._needs import leave_out
-from recoverykit.batch._provenance import digest_of, library_hash, lock_hash, package_versions
+from recoverykit.batch._provenance import library_hash, lock_hash, package_versions
+from recoverykit.batch._redact import redact
 from recoverykit.batch.manifest import RunStatus
 from recoverykit.errors import InsufficientDataError, RecoverykitError
 
@@ -34,7 +36,7 @@ _load, _, _ = lazy_loader.attach(
     submod_attrs={
         "portfolio.backtest": ["back_test_date"],
         "portfolio.opening": ["frozen_folder", "open_book"],
-        "portfolio.workout": ["prepare_book"],
+        "portfolio.workout": ["discount_policy", "prepare_book"],
         "data.mapping": ["spec_json_schema"],
         "data.synthetic": ["write_sample"],
         "batch.pipeline": ["injected_parameters", "preview", "run_pack"],
@@ -47,7 +49,7 @@ _load, _, _ = lazy_loader.attach(
 
 ALL_WELL, SOME_FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 #: Where a spec says one of these, its data cannot be told from its files alone.
-_NOT_IN_FILES = re.compile(r"^connections:|\$\{|hash_key_env", re.MULTILINE)
+_NOT_IN_FILES = re.compile(r"connections|\$\{|hash_key_env")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command(arguments)
     except RecoverykitError as error:
-        print(f"recoverykit: {error}", file=sys.stderr)
+        print(f"recoverykit: {redact(str(error))}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         print("recoverykit: interrupted", file=sys.stderr)
@@ -77,7 +79,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sample(arguments: argparse.Namespace) -> int:
     seed = {} if arguments.seed is None else {"seed": arguments.seed}
-    print(f"Sample portfolio written to {_load('write_sample')(arguments.out, **seed)}.")
+    try:
+        folder = _load("write_sample")(arguments.out, **seed)
+    except OSError as error:
+        raise storage_error(Path(arguments.out), error) from error
+    print(f"Sample portfolio written to {folder}.")
     return ALL_WELL
 
 
@@ -123,6 +129,7 @@ def _execute(plan: plans.Plan, arguments: argparse.Namespace) -> tuple[int, Path
     for stage in left_out:
         print(f"left out: {stage}")
     tasks = plans.select_tasks(tasks, **selection)
+    _refuse_early(opened, tasks)
     resumed = {"book_key": _book_key(opened, arguments.data, tasks), "again": plans.stages_from(plan, arguments.stage)}
     if arguments.dry_run:
         reasons = {} if arguments.fresh else _load("preview")(tasks, folder, **resumed)
@@ -182,11 +189,23 @@ def _ended_politely() -> Iterator[None]:
 def _prepare(opened: Any, data: str, target: Path, tasks: Sequence[plans.Task]) -> None:
     """Write the book that the notebooks will open, and the same as of each date to which one sets the clock back."""
     _load("prepare_book")(opened, target, discounts=_discounts(tasks))
-    asked = {str(task.parameters["as_of"]) for task in tasks if "as_of" in task.parameters}
-    for date in sorted({_load("back_test_date")(opened, as_of) for as_of in asked}):
+    for date in _frozen_dates(opened, tasks):
         with contextlib.suppress(InsufficientDataError):  # no default yet: the notebook that asks for it says so
             frozen = _load("open_book")(data, reporting_date=date, segment_by=opened.segment_by, freeze=True)
             _load("prepare_book")(frozen, _load("frozen_folder")(target, date), discounts=_discounts(tasks))
+
+
+def _refuse_early(opened: Any, tasks: Sequence[plans.Task]) -> None:
+    """Raise a SpecError for dates and discount rules that are none, while what an earlier run left is untouched."""
+    _frozen_dates(opened, tasks)
+    for rule in _discounts(tasks):
+        _load("discount_policy")(rule)
+
+
+def _frozen_dates(opened: Any, tasks: Sequence[plans.Task]) -> list[str]:
+    """Return the dates to which a notebook sets the clock back."""
+    asked = {str(task.parameters["as_of"]) for task in tasks if "as_of" in task.parameters}
+    return sorted({_load("back_test_date")(opened, as_of) for as_of in asked})
 
 
 def _book_key(opened: Any, data: str, tasks: Sequence[plans.Task]) -> str:
@@ -200,9 +219,9 @@ def _book_key(opened: Any, data: str, tasks: Sequence[plans.Task]) -> str:
         return ""
     if _NOT_IN_FILES.search(spec):
         return ""
-    asked = sorted({str(task.parameters["as_of"]) for task in tasks if "as_of" in task.parameters})
     read = [spec, opened.data_hashes, f"{opened.reporting_date:%Y-%m-%d}", list(opened.segment_by)]
-    return digest_of([*read, _discounts(tasks), asked, library_hash(), lock_hash(), package_versions()])
+    read += [_discounts(tasks), _frozen_dates(opened, tasks)]
+    return digest_of([*read, library_hash(), lock_hash(), package_versions()])
 
 
 def _discounts(tasks: Sequence[plans.Task]) -> list[str]:

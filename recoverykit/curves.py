@@ -15,6 +15,9 @@ from recoverykit.errors import ExtrapolationError
 
 Array = NDArray[np.float64]
 
+#: Shares this close are equal up to the rounding of a product: half of the episodes may stand as 0.5000000000000001.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepCurve:
@@ -63,7 +66,7 @@ class StepCurve:
             object.__setattr__(self, name, array)
             if array.shape != (len(self.times),):
                 raise ValueError(f"{name} has shape {array.shape}, times has {len(self.times)} entries")
-        if len(self.times) == 0 or np.any(np.diff(self.times) <= 0):
+        if len(self.times) == 0 or np.isnan(self.times[0]) or not np.all(np.diff(self.times) > 0):
             raise ValueError("times must be strictly increasing and not empty")
 
     def __call__(self, time: ArrayLike) -> Array:
@@ -83,8 +86,8 @@ class StepCurve:
         return pd.DataFrame(columns, index=pd.Index(np.atleast_1d(time), name="months"))
 
     def first_time_at_or_below(self, value: float) -> float:
-        """Return the first time at which the curve is at or below a value; NaN when it never is."""
-        reached = np.flatnonzero(self.values <= value)
+        """Return the first time at which the curve is at or below a value, up to rounding; NaN when it never is."""
+        reached = np.flatnonzero(self.values <= value + ROUNDING)
         return float(self.times[reached[0]]) if len(reached) else float("nan")
 
     def to_frame(self) -> pd.DataFrame:
@@ -99,9 +102,10 @@ class StepCurve:
     def _position(self, time: ArrayLike) -> NDArray[np.intp]:
         asked = np.atleast_1d(np.asarray(time, dtype=float))
         first, last = self.times[0], self.times[-1]
-        if np.any(~((asked >= first) & (asked <= last))):
+        outside = asked[~((asked >= first) & (asked <= last))]
+        if len(outside):
             raise ExtrapolationError(
-                f"asked for month {asked.max():g}, but the curve is known from month {first:g} to {last:g}; "
+                f"asked for month {outside[0]:g}, but the curve is known from month {first:g} to {last:g}; "
                 "ask within that range, or extend the curve with a model"
             )
         return np.searchsorted(self.times, asked, side="right") - 1

@@ -31,6 +31,8 @@ CLASS_RULES = {
     RefusalClass.OUTCOME: "is known only after the default: an outcome can be neither a segment nor a driver column",
     RefusalClass.HASHED: "names a person: list the source column under `hashed` of its table, or remove it",
 }
+#: A regular expression that fits nothing.
+_NOTHING = r"(?!)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,16 @@ class RefusalRule:
     words : str
         Regular expression on the name in the form ``_word_word_``.
     characters : str
-        Regular expression on Chinese names; empty where there is none.
+        Regular expression on Chinese names; by default one that fits nothing.
     inside : str
-        Regular expression on a single word, for names written without separators; empty where there is none.
+        Regular expression on a single word, for names written without separators; by default one that fits nothing.
     """
 
     refusal_class: RefusalClass
     what: str
     words: str
-    characters: str = ""
-    inside: str = ""
+    characters: str = _NOTHING
+    inside: str = _NOTHING
 
     @property
     def rule(self) -> str:
@@ -192,13 +194,7 @@ FAIRNESS_RULES = (
         "学历|學歷|教育程度|文化程度|学位|學位",
         inside=r"educationlevel",
     ),
-    RefusalRule(
-        _B,
-        "language",
-        r"_(languages?|mother_tongue|native_tongue|accent)_",
-        "语言|語言|母语|方言|口音",
-        inside=r"language",
-    ),
+    RefusalRule(_B, "language", r"_((mother|native)_tongue|accent)_", "语言|語言|母语|方言|口音", inside=r"language"),
     RefusalRule(
         _B,
         "fine postcode",
@@ -225,18 +221,16 @@ HASHED_RULES = (
     RefusalRule(
         _D,
         "national id",
-        r"_(ssn|ssns|sin|itin|tin|social_security(_no|_num|_number)?|social_insurance(_no|_num|_number)?|tax_?(id|no"
-        r"|number)|national_?(id|no|number)|id_?(card|cards|card_no)|id_(no|number)|identity_(no|number|card)|passports?"
-        r"|passport_(no|number)|drivers?_licen[sc]e|resident_?id|sfz|shenfenzheng)_",
+        r"_(ssns?|sin|itin|tin|social_(security|insurance)|(tax|national)_?(id|no|number)|id_?cards?|id_(no|number)"
+        r"|identity_(no|number|card)|passports?|drivers?_licen[sc]e|resident_?id|sfz|shenfenzheng)_",
         "身份证|身份證|证件号|證件號|证件号码|护照|護照|社保号|社会保险号|驾驶证|驾照",
         inside=r"passport|socialsecurity|socialinsurance|nationalid|idnumber|idcard",
     ),
     RefusalRule(
         _D,
         "phone",
-        r"_(phones?(?!_(calls?|contacts?|attempts?|channel|campaign)_)|phone_?(no|num|numbers?)|tele?_?phones?"
-        r"|tel|tel_?(no|num|number)|cell_?phones?|cell_?(no|num|numbers?)|mobile(?!_home)|mobile_?(no|num|numbers?"
-        r"|phones?)|msisdn|fax|fax_?(no|number))_",
+        r"_(phones?(?!_(calls?|contacts?|attempts?|channel|campaign)_)|tele?_?phones?|tel|mobile(?!_home)|fax|msisdn"
+        r"|(phone|tel|cell|mobile|fax)_?(no|num|numbers?)|(cell|mobile)_?phones?)_",
         "手机|手機|电话|電話|座机|传真",
         inside=r"phonen(?:o|um)|mobilen(?:o|um)|mobilephone|cellphone|(?:home|work|contact|customer|borrower)(?:tele)?phone",
     ),
@@ -250,10 +244,9 @@ HASHED_RULES = (
     RefusalRule(
         _D,
         "address",
-        r"_(address|addresses|addr|street|street_?(no|name|number)|house_?(no|number)|(home|mail|mailing|billing"
-        r"|residential|work)_?address)_",
+        r"_(address|addresses|addr|street|street(no|name|number)|house_?(no|number))_",
         "住址|地址|门牌|門牌|街道",
-        inside=r"(?:home|mailing|street|postal|customer|borrower|residential)addr",
+        inside=r"(?:home|mail|mailing|billing|work|street|postal|customer|borrower|residential)addr",
     ),
     RefusalRule(
         _D,
@@ -266,9 +259,8 @@ HASHED_RULES = (
     RefusalRule(
         _D,
         "name of a person",
-        r"_(sur_?names?|first_?names?|last_?names?|full_?names?|given_?names?|family_name|middle_name|(borrower|obligor"
-        r"|debtor|customer|client|applicant|guarantor|person|owner|holder|account_holder|cust|agent|collector|officer|employee"
-        r"|staff|handler|caller)_?names?)_|^_name_$",
+        r"_(sur|first|last|full|given|family|middle|borrower|obligor|debtor|customer|client|applicant|guarantor|person"
+        r"|owner|holder|cust|agent|collector|officer|employee|staff|handler|caller)_?names?_|^_name_$",
         "姓名|名字|客户名|客戶名|借款人名|催收员|催收員",
         inside=r"(?:first|last|full|family|customer|borrower|debtor|agent|collector)name|surname",
     ),
@@ -290,7 +282,7 @@ OUTCOME_RULES = (
     RefusalRule(
         _C,
         "write-off",
-        r"_(write_?offs?|writeoff|written_off|charge_?offs?|charged_off|chargeoff)_",
+        r"_(write_?offs?|written_off|charge_?offs?|charged_off)_",
         "核销|核銷|呆账|壞賬",
         inside=r"writeoff|chargeoff|chargedoff",
     ),
@@ -309,13 +301,8 @@ REFUSAL_RULES = (*NEVER_RULES, *FAIRNESS_RULES, *HASHED_RULES, *OUTCOME_RULES)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return the compiled pattern; an empty one fits nothing."""
-    return re.compile(pattern or r"(?!)")
-
-
 _COMPILED = tuple(
-    (rule, _compiled(rule.words), _compiled(rule.characters), _compiled(rule.inside)) for rule in REFUSAL_RULES
+    (rule, re.compile(rule.words), re.compile(rule.characters), re.compile(rule.inside)) for rule in REFUSAL_RULES
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import recoverykit as rk
 from recoverykit import cli
+from recoverykit.portfolio._backtest_lights import lights_of
 from recoverykit.portfolio.backtest import months_between
 from recoverykit.portfolio.opening import frozen_folder
 
@@ -110,6 +111,36 @@ def test_lights_follow_the_limits_that_were_given(then, now, test):
     stricter = rk.back_test(then, now, "all", limits=rk.BackTestLimits(bias_amber=-1.0, bias_red=-0.5), **options)
     assert stricter.light == "red"
     assert stricter.kind_of_callout == "warning"
+
+
+def test_a_measure_without_a_value_is_not_judged():
+    # Thirty open loans of many years: every decile and every year holds fewer than ten, and only the mean is told.
+    groups = pd.DataFrame({"kind": ["all"], "group": ["all"], "is_inside": [True]})
+    table = lights_of(pd.DataFrame({"error": [0.01] * 30}), float("nan"), groups, rk.BackTestLimits())
+    assert table["light"].tolist() == ["green", "not judged", "not judged"]
+    words = rk.sentence_lights(table)
+    assert words.endswith(": p-value of the t-test, one-sided and share of groups inside their interval.")
+    assert "All measures lie within" not in words
+
+
+def test_a_segment_bears_its_share_of_indirect_costs_and_no_more(small_book):
+    # Twelve loans a region, 50 paid on each. 240 of indirect costs over all 24 are 10 each: 40 a loan, 480 a region.
+    places = {"A": "west", "B": "east"}
+    loans = [
+        {"facility_id": f"{a}{n}", "obligor_id": f"{a}{n}", "region": region, "default_date": "2023-01-31"}
+        for a, region in places.items()
+        for n in range(12)
+    ]
+    flows = [(loan["facility_id"], "2023-05-31", 50.0) for loan in loans]
+    totals = pd.DataFrame({"cash_flow_date": [pd.Timestamp("2023-03-31")], "amount": [240.0]})
+    then, now = (
+        replace(small_book(loans, flows, reporting_date=date), ledger_tables={"indirect_costs": totals})
+        for date in ("2023-06-30", "2024-06-30")
+    )
+    policy = rk.LedgerPolicy(discount_rate=0.0, indirect_cost_allocation="episode")
+    found = rk.back_test(then, now, "loan | west", policy=policy, minimum_at_risk=5, n_bootstrap=2)
+    assert found.estimates["lgd"].iloc[2] == pytest.approx(0.6, abs=EXACT)
+    assert found.years["actual_amount"].sum() == pytest.approx(480.0, abs=1e-9)
 
 
 def test_losses_that_are_underestimated_turn_the_test_red(then, now):

@@ -31,6 +31,15 @@ def test_by_hand_what_a_curve_expects_within_some_months(halves):
     assert share_within(halves, np.array([0.0, 1.0, 2.0]), 50).tolist() == halves.remaining_share[:3].tolist()
 
 
+def test_by_hand_of_a_running_month_only_the_days_to_come_count(halves):
+    # Halfway through month 1, 1 - 0.5 x 0.5 = 0.75 of the exposure is outstanding. In the half of month 1 that is left
+    # 0.25 comes, in the first half of month 2 0.5 x 0.25: 0.375 of 0.75. To the end: 0.25 + 0.5 x 0.75 = 0.625 of 0.75.
+    assert share_within(halves, np.array([0.5]), 1).tolist() == pytest.approx([0.5], abs=EXACT)
+    assert share_within(halves, np.array([0.5]), 50).tolist() == pytest.approx([0.625 / 0.75], abs=EXACT)
+    # Halfway through the last month 0.25 of 0.75, and nothing after it.
+    assert share_within(halves, np.array([2.5, 3.5]), 2).tolist() == pytest.approx([1 / 3, 0.0], abs=EXACT)
+
+
 def test_by_hand_the_test_statistic_and_its_two_sided_p_value():
     to_come = np.array([0.6, 0.6, 0.3, 0.3, 0.9])
     recovered = np.array([0.0, 0.5, 0.0, 0.5, 0.97])  # of the last one 3 % is outstanding: not compared

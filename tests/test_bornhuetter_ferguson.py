@@ -216,6 +216,13 @@ class TestBand:
         # 200 copies: 5 % noise in a standard deviation, three times.
         np.testing.assert_allclose(ours, np.nanstd(slow, axis=0), rtol=0.16)
 
+    @pytest.mark.parametrize("column", ["present_value_amount", "ead_at_risk"])
+    def test_cells_of_other_episodes_than_the_triangles_are_refused(self, column):
+        cells = simulated(np.random.default_rng(1), 30, 12)
+        other = cells.assign(**{column: cells[column].where(cells["default_vintage"] != "V03", 1.0)})
+        with pytest.raises(ValueError, match=r"cells do not add up .* in 1 of 12 vintages, V03 the first"):
+            self.model.fit(summed(cells), cells=other, n_bootstrap=2, rng=np.random.default_rng(2))
+
     def test_without_cells_there_is_no_band_and_a_bootstrap_is_refused(self):
         assert fitted(prior_rate=0.5).vintages["lower"].isna().all()
         with pytest.raises(ValueError, match="needs cells"):

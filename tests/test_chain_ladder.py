@@ -310,6 +310,12 @@ class TestWhereItBreaks:
         with pytest.raises(InsufficientDataError, match=r"V00 by month 2: -3\.00"):
             fitted([[10.0, -3.0, 30.0], [5.0, 20.0], [5.0]])
 
+    @pytest.mark.parametrize("last", [-5.0, 0.0])
+    def test_costs_that_use_up_all_that_came_in_are_no_factor(self, last):
+        # 20 became nothing, or less: times that, the 17 and 9 of the younger vintages would be nothing, or less, too.
+        with pytest.raises(InsufficientDataError, match=r"between month 2 and 3 costs used up all .*recovery_curve"):
+            fitted([[10.0, 20.0, last], [8.0, 17.0], [9.0]])
+
     def test_all_broken_cells_are_counted(self):
         with pytest.raises(InsufficientDataError, match="and 2 cells of the triangle"):
             fitted([[0.0, 20.0, 30.0], [0.0, 20.0, 25.0], [5.0, 8.0]])

@@ -240,6 +240,23 @@ class TestRefusals:
         assert "no notebook of the plan has a parameter 'levle'" in self.refused(capsys, code)
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.parametrize(
+        ("as_of", "discount", "said"),
+        [
+            ("2024/09/30", "eir", "as_of is '2024/09/30'; it must be an ISO date before 2026-09-30"),
+            ("2024-09-30", "ebx", "discount is 'ebx'"),
+        ],
+    )
+    def test_what_the_book_cannot_be_prepared_with_is_refused_before_anything_is_written(
+        self, fake_book, write_notebook, tmp_path, capsys, as_of, discount, said
+    ):
+        write_notebook(tmp_path, "02_cure", more='as_of: str = ""  # date\ndiscount: str = "eir"  # rule')
+        (tmp_path / "plan.yml").write_text(PLAN)
+        given = ["--out", str(tmp_path / "run"), "-p", f"as_of={as_of}", "-p", f"discount={discount}"]
+        code = cli.main(["run", str(tmp_path / "plan.yml"), "--data", "spec.yml", *given])
+        assert said in self.refused(capsys, code)
+        assert not (tmp_path / "run").exists()
+
     def test_data_that_break_the_contract_are_refused_with_every_violation(self, run, tmp_path, capsys, monkeypatch):
         def open_book(*args, **options):
             raise ContractError(
@@ -286,6 +303,14 @@ class TestOtherCommands:
         assert cli.main(["sample", "--seed", "7", "--out", str(tmp_path)]) == 0
         assert cli.main(["sample", "--out", str(tmp_path)]) == 0
         assert asked == [(str(tmp_path), {"seed": 7}), (str(tmp_path), {})]
+
+    def test_a_sample_that_cannot_be_written_is_told_in_words(self, monkeypatch, capsys, tmp_path):
+        def write_sample(folder):
+            raise PermissionError(13, "Permission denied", folder)
+
+        monkeypatch.setattr(cli, "_load", load_with(write_sample=write_sample))
+        assert cli.main(["sample", "--out", str(tmp_path)]) == 2
+        assert f"recoverykit: cannot write {tmp_path}: Permission denied" in capsys.readouterr().err
 
     def test_schema_writes_both_schemas(self, monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(cli, "_load", load_with(spec_json_schema=lambda: {"title": "spec"}))

@@ -13,7 +13,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
-from recoverykit.estimators import _competing_estimation, _competing_prediction, _simulation
+from recoverykit.estimators import _competing_estimation, _competing_prediction, _mixture_thinning, _simulation
 from recoverykit.estimators._competing_data import make_problem, read_outcomes
 from recoverykit.estimators._competing_kernels import evaluate
 from recoverykit.estimators._event_times import compress_rows
@@ -825,13 +825,50 @@ class TestBoundary:
         assert other.standard_errors.notna().all()
         assert "every episode is resolved in the end" in other.sentence()
 
+    def test_a_shape_that_runs_away_is_named_with_its_outcome_and_has_no_standard_error(self):
+        # Log times from an exponential distribution begin sharply and tail off long: Q runs towards minus infinity.
+        rng = np.random.default_rng(0)
+        cured = pd.DataFrame({"duration": np.exp(rng.exponential(0.5, 800)), "outcome": "cured"})
+        sold = pd.DataFrame({"duration": 8 * rng.weibull(1.5, 300), "outcome": "sold"})
+        still = pd.DataFrame({"duration": np.full(400, 60.0), "outcome": "open"})
+        fit = CompetingOutcomesModel(distribution={"cured": "generalized_gamma", "sold": "weibull"}).fit(
+            pd.concat([cured, sold, still], ignore_index=True), duration_col="duration", outcome_col="outcome"
+        )
+        assert "the shape Q of outcome 'cured' is at its limit of -30" in fit.sentence()
+        assert list(fit.standard_errors.index[fit.standard_errors.isna()]) == [("ancillary", "cured", "Q")]
+        # Cured are 800 and open 400 of 1,500, all seen clearly: their log odds is log 2, its error that of the counts.
+        error = fit.standard_errors["incidence", "cured", "Intercept"]
+        assert error == pytest.approx(np.sqrt(1 / 800 + 1 / 400), rel=0.05)
+        # So heavy a tail reaches far out, but not beyond for ever.
+        ever = fit.predict_incidence(cured.head(1))
+        assert ever.to_numpy().sum() == pytest.approx(1.0, abs=ROUNDING)
+        assert fit.predict_incidence(cured.head(1), interval=True)["value"].to_list() == pytest.approx(
+            ever.iloc[0].to_list(), abs=ROUNDING
+        )
+
 
 class TestSearch:
     def test_a_search_on_a_thinned_sample_ends_at_the_same_maximum(self, monkeypatch):
         frame, fit = fitted()
         monkeypatch.setattr(_competing_estimation, "_EXPLORED_TERMS", 150)
+        monkeypatch.setattr(_mixture_thinning, "_LEAST_TERMS", 10)
         again = same_parts(frame).fit(frame, outcome_col="outcome", entry_col="entry", **INTERVAL)
         assert again.loglik == pytest.approx(fit.loglik, abs=1e-7)
+
+    def test_a_rare_outcome_is_not_thinned_away(self, monkeypatch):
+        # 8,000 exact times are searched on a twentieth of them, where ten sales would be one or none.
+        rng = np.random.default_rng(0)
+        time, observed = 10 * rng.weibull(1.2, 8_000), rng.uniform(1, 60, 8_000)
+        cured = (rng.random(8_000) < 0.3) & (time < observed)
+        frame = pd.DataFrame({"duration": np.where(cured, time, observed), "outcome": np.where(cured, "cured", "open")})
+        sold = rng.choice(np.flatnonzero(~cured), 10, replace=False)
+        frame.loc[sold, "outcome"], frame.loc[sold, "duration"] = "sold", rng.uniform(20, 30, 10)
+        model, columns = CompetingOutcomesModel(), {"duration_col": "duration", "outcome_col": "outcome"}
+        whole = model.fit(frame, **columns)
+        monkeypatch.setattr(_competing_estimation, "_EXPLORED_TERMS", 400)
+        thinned = model.fit(frame, **columns)
+        assert thinned.loglik == pytest.approx(whole.loglik, abs=1e-7)
+        assert thinned.standard_errors.notna().all()
 
     def test_the_search_is_reported(self):
         _, fit = fitted()
@@ -845,6 +882,16 @@ class TestBorder:
         frame.loc[0, "outcome"] = "open" if frame.loc[0, "outcome"] != "open" else "cured"
         with pytest.raises(ContractError, match=r"upper must be infinite where outcome is 'open'.*row 0"):
             CompetingOutcomesModel().fit(frame, outcome_col="outcome", **INTERVAL)
+
+    def test_what_is_wrong_with_outcomes_times_and_covariates_is_said_at_once(self):
+        frame = portfolio(31, 50)
+        frame.loc[0, "outcome"], frame.loc[1, "lower"], frame.loc[2, "x"] = None, -1.0, np.nan
+        with pytest.raises(ContractError, match=r"3 rules") as caught:
+            CompetingOutcomesModel(latency="~ x").fit(frame, outcome_col="outcome", **INTERVAL)
+        rules = " ".join(violation.rule for violation in caught.value.violations)
+        assert "outcome must not be missing" in rules
+        assert "lower must be a number, 0 or more" in rules
+        assert "x must be there and finite" in rules
 
     def test_missing_outcomes_and_columns_are_named(self):
         frame = portfolio(30, 50)

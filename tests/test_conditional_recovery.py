@@ -68,6 +68,14 @@ class TestByHand:
         late = pd.concat([LEDGER, pd.DataFrame([("B", 3, 3, 99.0)], columns=LEDGER.columns)])
         pd.testing.assert_frame_equal(fitted(ledger=late).to_frame(), self.curve.to_frame())
 
+    def test_an_outcome_in_the_running_month_leaves_the_episode_open_in_the_months_observed(self):
+        # B ends in month 3, of which only two have been observed in full: so far it is as open as before.
+        ends = EPISODES.assign(outcome=["sold", "sold", "written_off"], months_in_default=[3, 3, 1])
+        late = pd.concat([LEDGER, pd.DataFrame([("B", 3, 3, 99.0)], columns=LEDGER.columns)])
+        pd.testing.assert_frame_equal(fitted(ends, late).to_frame(), self.curve.to_frame())
+        left, right = (remaining_by_recovered(e, late, months=(2,), minimum_at_risk=1) for e in (ends, EPISODES))
+        pd.testing.assert_frame_equal(left, right)
+
     def test_more_than_all_leaves_nothing_outstanding(self):
         rich = pd.concat([LEDGER, pd.DataFrame([("A", 1, 1, 100.0)], columns=LEDGER.columns)])
         # A has recovered 120 of 100 by month 1: nothing, not minus 20, is outstanding beside B's 200.

@@ -426,6 +426,20 @@ class TestFreeze:
         assert kept["episodes"]["outstanding"].tolist() == [0.0, 0.0, 65.0]
         assert exclusions.empty
 
+    def test_what_optional_tables_say_of_a_facility_that_was_cut_goes_with_it(self):
+        # F3 was lent in 2022; as of 2021-12-31 its collateral had been valued already, and nothing else is left.
+        tables = small_book()
+        tables["collateral"] = tables["collateral"].assign(facility_id="F3", valuation_date=pd.Timestamp("2021-12-01"))
+        arrears = {"facility_id": ["F3"], "outcome_date": dates("2023-05-31"), "arrears_amount": [7.0]}
+        tables["cure_arrears"] = pd.DataFrame(arrears)
+        frozen, exclusions = contracts.freeze(tables, pd.Timestamp("2021-12-31"))
+        assert {"collateral", "cure_arrears"}.isdisjoint(frozen)
+        unborn = exclusions[exclusions["reason"] == "facility originated after the reporting date"]
+        assert unborn[["table", "n_rows", "amount"]].to_numpy().tolist() == [
+            ["collateral", 1, 200_000.0],
+            ["cure_arrears", 1, 7.0],
+        ]
+
     def test_the_input_is_not_changed(self):
         tables = small_book()
         contracts.freeze(tables, pd.Timestamp("2023-01-31"))

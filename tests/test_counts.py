@@ -130,6 +130,11 @@ class TestCompression:
         assert len(table) == 12
         assert (table["n_episodes"].sum(), table["ead"].sum()) == (14, 1400.0)
 
+    def test_the_outcome_may_be_a_segment_as_well(self):
+        table = compress_episodes(episodes_of(SEVEN), by=["outcome"]).to_pandas()
+        assert list(table.columns) == ["outcome", "entry_months", "months_in_default", "n_episodes", "ead"]
+        assert table["n_episodes"].sum() == 7
+
     def test_the_order_of_the_rows_does_not_matter(self):
         episodes = episodes_of(SEVEN).assign(ead=[0.1, 0.2, 0.3, 1e6, 7.7, 0.7, 3.3])
         shuffled = episodes.sample(frac=1, random_state=3)

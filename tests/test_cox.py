@@ -271,6 +271,56 @@ class TestIdentities:
         assert (hits / 200 > 0.90).all()
 
 
+class TestFarFromTheMiddle:
+    """Covariates whose hazards differ by many powers of ten, and weights that are shares."""
+
+    @pytest.mark.parametrize("ties", ["efron", "breslow"])
+    def test_the_last_risk_sets_are_not_lost_beside_the_first(self, ties):
+        # Hazards spread over exp(-21) ... exp(21): those at risk at the end are far less than a 1e-16th of the first.
+        rng = np.random.default_rng(5)
+        ltv = rng.normal(size=4000)
+        frame = pd.DataFrame({"months": rng.exponential(20 * np.exp(-6 * ltv)), "cured": True, "ltv": ltv})
+        fit = CoxModel(formula="~ ltv", ties=ties).fit(frame.assign(row=frame.index), cluster_col="row", **MONTHLY)
+        # Without ties, each cure against those that last as long, summed from the longest back.
+        ordered = frame.sort_values("months", ascending=False)["ltv"].to_numpy()
+        risk = np.exp(ordered * fit.params["ltv"])
+        left, moment = np.cumsum(risk), np.cumsum(risk * ordered)
+        assert fit.loglik == pytest.approx(float(np.log(risk / left).sum()), rel=EXACT)
+        exposed = [np.cumsum((part / left)[::-1])[::-1] for part in (np.ones(len(risk)), moment / left)]
+        scores = ordered - moment / left - risk * (ordered * exposed[0] - exposed[1])
+        information = np.sum(np.cumsum(risk * ordered**2) / left - (moment / left) ** 2)
+        assert fit.standard_errors["ltv"] == pytest.approx(np.sqrt((scores**2).sum()) / information, rel=1e-6)
+
+    def test_one_value_far_out_does_not_stop_efron(self):
+        rng = np.random.default_rng(1)
+        ltv = rng.normal(size=400)
+        ltv[0] = 120.0
+        months = np.ceil(rng.exponential(20 * np.exp(-0.6 * np.minimum(ltv, 4))))
+        months[0] = 1
+        frame = pd.DataFrame({"months": months, "cured": True, "ltv": ltv})
+        fit = CoxModel(formula="~ ltv").fit(frame, **MONTHLY)
+        residuals = score_residuals(
+            design=ltv[:, None],
+            durations=months,
+            entries=np.full(400, -1.0),
+            is_event=np.ones(400, dtype=bool),
+            weights=np.ones(400),
+            coefficients=fit.params.to_numpy(),
+        )
+        assert abs(residuals.sum()) * fit.standard_errors["ltv"] < 1e-6
+
+    @pytest.mark.parametrize("ties", ["efron", "breslow"])
+    def test_the_level_of_sampling_weights_does_not_matter(self, ties):
+        frame = simulated(200).assign(n=lambda f: 1 + f.index % 3, share=lambda f: 1e-6 * f["n"])
+        model, options = CoxModel(formula="~ ltv + secured", ties=ties), {**MONTHLY, "weights_are": "sampling"}
+        whole, shares = (model.fit(frame, weights_col=name, **options) for name in ("n", "share"))
+        np.testing.assert_allclose(whole.params, shares.params, atol=CONVERGED)
+        np.testing.assert_allclose(whole.cov, shares.cov, atol=CONVERGED)
+        n_cured = frame.loc[frame["cured"], "n"].sum()
+        for one, other in ((whole.loglik, shares.loglik), (whole.loglik_null, shares.loglik_null)):
+            assert other == pytest.approx(1e-6 * (one - n_cured * np.log(1e-6)), rel=1e-9)
+
+
 class TestResult:
     def test_hazard_ratios_come_with_interval_and_p_value(self):
         fit = CoxModel(formula="~ ltv + secured").fit(simulated(300), **MONTHLY)
@@ -299,6 +349,27 @@ class TestResult:
         fit = CoxModel(formula="~ product").fit(LOANS, **MONTHLY)
         with pytest.raises(ExtrapolationError, match="boat"):
             fit.relative_hazard(pd.DataFrame({"product": ["boat"]}))
+
+    def test_a_category_made_from_a_number_takes_numbers_that_the_fit_did_not_see(self):
+        frame = LOANS.assign(ltv=[0.1, 0.9, 0.5, 0.85, 0.95, 0.3, 0.7, 0.2])
+        fit = CoxModel(formula="~ C(ltv > 0.8)").fit(frame, **MONTHLY)
+        new = fit.relative_hazard(pd.DataFrame({"ltv": [0.11, 0.99]}))["value"]
+        assert new.iloc[1] / new.iloc[0] == pytest.approx(np.exp(fit.params.iloc[0]))
+
+    def test_a_category_that_an_expression_makes_and_the_fit_did_not_see_is_refused(self):
+        frame = LOANS.assign(ltv=[0.1, 0.9, 0.5, 0.85, 0.95, 0.3, 0.7, 0.2])
+        fit = CoxModel(formula="~ C(np.floor(2 * ltv))").fit(frame, **MONTHLY)
+        with pytest.raises(ExtrapolationError, match=r"makes a category that the fit did not see.*0\.0, 1\.0"):
+            fit.relative_hazard(pd.DataFrame({"ltv": [0.4, 7.0]}))
+
+    def test_levels_that_a_formula_leaves_out_are_no_baseline(self):
+        with pytest.raises(ContractError, match=r"outside of the nominated levels.*'card'"):
+            CoxModel(formula="~ C(product, levels=['auto', 'boat'])").fit(LOANS, **MONTHLY)
+
+    def test_texts_where_the_fit_saw_numbers_are_refused(self):
+        fit = CoxModel(formula="~ secured").fit(LOANS, **MONTHLY)
+        with pytest.raises(ContractError, match="formula '~ secured' cannot be evaluated"):
+            fit.relative_hazard(pd.DataFrame({"secured": ["yes", "no"]}))
 
 
 class TestRefusals:
@@ -331,6 +402,21 @@ class TestRefusals:
             ContractError, match="n of an event must be a whole number where weights are counts: 5 rows"
         ):
             CoxModel(formula="~ secured").fit(LOANS.assign(n=0.5), weights_col="n", **MONTHLY)
+
+    def test_a_single_cluster_is_refused(self):
+        with pytest.raises(InsufficientDataError, match="book has one value only"):
+            CoxModel(formula="~ secured").fit(LOANS.assign(book=1), cluster_col="book", **MONTHLY)
+        # The other cluster was never at risk: it ends as it enters.
+        frame = LOANS.assign(book=[1] * 7 + [2], entry=[0] * 7 + [12])
+        with pytest.raises(InsufficientDataError, match="among the rows at risk"):
+            CoxModel(formula="~ secured").fit(frame, cluster_col="book", entry_col="entry", **MONTHLY)
+
+    @pytest.mark.parametrize("unit", ["D", "s"])
+    def test_spans_of_time_and_dates_are_no_months(self, unit):
+        spans = pd.to_timedelta(LOANS["months"], unit=unit)
+        for months in (spans, pd.Timestamp("2024-01-31") + spans):
+            with pytest.raises(ContractError, match="months must be a number of months, 0 or more: 8 rows"):
+                CoxModel(formula="~ secured").fit(LOANS.assign(months=months), **MONTHLY)
 
     def test_a_formula_that_cannot_be_read_is_refused_at_once(self):
         with pytest.raises(ValueError, match=r"cannot be read|left side"):

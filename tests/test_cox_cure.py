@@ -15,10 +15,13 @@ from scipy.optimize import brentq
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
 from recoverykit.estimators import _cox_cure_estimation, cox_cure
-from recoverykit.estimators._cox_cure_data import read_times
+from recoverykit.estimators._cox_cure_data import cox_cure_problem, read_times
 from recoverykit.estimators._cox_cure_kernels import profile
 from recoverykit.estimators._cox_cure_sandwich import row_scores
 from recoverykit.estimators._cox_cure_ties import TIE_RULES, efron_terms
+from recoverykit.estimators._episode_designs import design_episodes
+from recoverykit.estimators._mixture_data import Scaling
+from recoverykit.estimators._residuals import residual_table
 from recoverykit.estimators.cox import CoxModel
 from recoverykit.estimators.cox_cure import CoxCureModel
 from recoverykit.estimators.mixture_cure import MixtureCureModel, compare_fits, compare_nested
@@ -432,6 +435,13 @@ class TestIdentities:
         pd.testing.assert_series_equal(one.params, half.params, atol=SAME_MAXIMUM)
         np.testing.assert_allclose(half.cov, 2 * one.cov, rtol=1e-5)
 
+    def test_shares_as_weights_are_refused_where_events_are_taken_one_by_one(self):
+        # A hundredth of every row is no hundredth of a tie: coefficients would move by 0.2.
+        frame = portfolio(15).assign(share=lambda f: 0.01 * f["n"], even=lambda f: f["n"] / f["n"].mean())
+        with pytest.raises(ContractError, match="share must be 1 or more on average where ties are Efron's"):
+            both(ties="efron").fit(frame, weights_col="share", **COLUMNS)
+        assert both(ties="efron").fit(frame, weights_col="even", **COLUMNS).n_episodes == pytest.approx(len(frame))
+
     def test_rows_that_say_nothing_are_counted_and_change_nothing_else(self):
         frame = portfolio(16)
         first = frame.loc[frame["cured"], "duration"].min()
@@ -452,6 +462,40 @@ class TestIdentities:
         problem = problem_of(frame, "breslow", entry_col="entry")
         gradient = profile(fit.params.to_numpy(), problem.data, problem.jumps).gradient
         assert gradient @ fit.cov.to_numpy() @ gradient < 1e-9  # squared distance from the top in standard errors
+
+    @pytest.mark.parametrize("seed", [2, 5])  # of whose events every eighth row holds none, or one
+    def test_a_few_events_among_many_rows_are_not_lost_in_the_part(self, seed, monkeypatch):
+        rng, n = np.random.default_rng(seed), 60_000
+        product, duration = rng.choice(["card", "mortgage"], n), rng.uniform(1, 60, n)
+        cured = np.zeros(n, bool)
+        cured[rng.choice(n, 25, replace=False)] = True
+        duration[cured] = rng.uniform(1, 40, 25)
+        frame = pd.DataFrame({"duration": duration, "cured": cured, "product": product})
+        fit = CoxCureModel(incidence="~ product").fit(frame, **COLUMNS)
+        assert (fit.n_events, fit.n_compressed_rows) == (25, n)
+        monkeypatch.setattr(_cox_cure_estimation, "_EXPLORED_ROWS", n)
+        on_all = CoxCureModel(incidence="~ product").fit(frame, **COLUMNS)
+        assert fit.loglik == pytest.approx(on_all.loglik, rel=ROUNDING)
+
+    @pytest.mark.filterwarnings("error::RuntimeWarning")
+    def test_many_rows_that_all_have_the_event_are_explored_on_a_part_too(self):
+        frame = portfolio(4, n=9000, monthly=False, late=False, gamma=(30.0, 0.0, 0.0)).query("cured")
+        assert len(frame) > _cox_cure_estimation._EXPLORED_ROWS
+        fit = CoxCureModel(latency="~ ltv").fit(frame, **COLUMNS)
+        assert fit.params["latency", "ltv"] == pytest.approx(-0.4, abs=0.1)
+
+    def test_one_event_time_alone_has_a_baseline(self):
+        # A part of the rows may hold one time only: of 8 at risk 2 cure, none is event-free without being in the tail.
+        loans = pd.DataFrame({"months": [1, 1, *[3] * 6], "cured": [1, 1, *[0] * 6]})
+        times = read_times(loans, "months", "cured", None, None)
+        rows = design_episodes(("~ 1", "~ 1"), loans, times, want_inverse=False)[0]
+        empty = Scaling(np.zeros((0, 0)), np.zeros(0), has_constant=False)
+        whole = Scaling(np.eye(1), np.ones(1), has_constant=True)
+        n = len(rows.representatives)
+        problem = cox_cure_problem(rows, (np.ones((n, 1)), np.zeros((n, 0))), (whole, empty), (), "breslow")
+        at = profile(np.array([np.log(2 / 6)]), problem.data, problem.jumps)
+        assert at.gradient == pytest.approx([0.0], abs=ROUNDING)
+        assert at.baseline.jumps == pytest.approx([1.0], abs=SAME_MAXIMUM)
 
     def test_the_input_is_not_modified(self):
         frame = portfolio(18)
@@ -670,6 +714,11 @@ class TestResiduals:
         width = hazard[1] - hazard[0]
         assert found["residual"].iloc[2] == pytest.approx(hazard[0] + 1 - width / np.expm1(width), abs=1e-6)
         assert list(found["event"]) == [True] * 3 + [False] * 5
+
+    def test_an_interval_without_end_has_the_mean_of_the_exponential_beyond_it(self):
+        lower, upper = np.array([0.0, 1.5, 1.5]), np.array([np.inf, np.inf, 900.0])
+        found = residual_table(0.0, lower, upper, np.ones(3, dtype=bool), pd.RangeIndex(3))
+        assert found["residual"].to_list() == pytest.approx([1.0, 2.5, 2.5], abs=ROUNDING)
 
     def test_they_are_minus_the_log_of_what_is_left_since_entry(self):
         frame = portfolio(34, n=300)

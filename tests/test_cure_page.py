@@ -53,7 +53,9 @@ def test_a_book_of_three_loans_withholds_what_is_too_small(small_book, tmp_path)
     page = page_of(small_book([OPEN, SOLD, CURED]), tmp_path)
     assert "the whole book holds fewer than 10 cured episodes, and a model needs 60" in page
     assert "How the open loans will end could not be estimated: there are fewer than 10 closed episodes" in page
-    assert "Fewer than 10 episodes: not shown" in page
+    assert "Fewer than 10 episodes at risk: not shown" in page
+    assert "Too few loans have been watched for long enough to say what has become of them." in page
+    assert "Too few episodes have been watched for long enough to say when half of them are resolved." in page
 
 
 def test_a_book_without_cures_still_tells_how_its_loans_end(small_book, tmp_path):

@@ -82,6 +82,16 @@ class TestRestrictedMean:
         with pytest.raises(error, match="horizon"):
             restricted_mean(km(SIX), horizon)
 
+    def test_a_horizon_that_an_open_episode_has_behind_it_is_refused(self):
+        curve = conditional_on_open(km(SIX), 5)
+        with pytest.raises(ExtrapolationError, match="known from month 5 to 10"):
+            restricted_mean(curve, 3)
+        # Half of those open at month 5 go at month 8: 8 + 2 * 1/2. Nobody's mean lies below the months gone by.
+        got = restricted_mean(curve, 10)
+        assert got.value == pytest.approx(9, abs=EXACT)
+        assert restricted_mean(km(SIX.assign(weight=0.01), weights_col="weight"), 10).lower == 0
+        assert restricted_mean(conditional_on_open(km(SIX.assign(weight=0.01), weights_col="weight"), 5), 10).lower == 5
+
     def test_a_rising_curve_is_refused(self):
         with pytest.raises(ValueError, match="rises"):
             restricted_mean(aj(SIX)["cured"], 8)
@@ -127,6 +137,17 @@ class TestConditionalOnOpen:
         still = conditional_on_open(km(book), 6)
         parts = sum(curve.values for curve in conditional_on_open(aj(book), 6).values())
         np.testing.assert_allclose(parts + still.values, 1.0, atol=EXACT)
+
+    def test_the_last_of_a_large_closed_book_is_certain_as_in_a_curve_of_its_own(self):
+        # 1 - F is 1e-5 before the last month, with the rounding of a sum of order 1.
+        weight = np.round(1e5 * np.exp(-np.arange(60) / 6) * (1 - np.exp(-1 / 6)))
+        book = pd.DataFrame({"months": np.arange(1, 61), "outcome": "cured", "weight": weight}).query("weight > 0")
+        month = book["months"].max() - 2
+        left = book[book["months"] > month].assign(entry=month)
+        got = conditional_on_open(aj(book, weights_col="weight"), month)["cured"]
+        want = aj(left, weights_col="weight", entry_col="entry")["cured"]
+        assert got.values[-1] == 1
+        np.testing.assert_array_equal(np.isnan(got.standard_errors[1:]), np.isnan(want.standard_errors[-2:]))
 
     def test_conditioning_twice_is_conditioning_on_the_later_month(self):
         curve = km(random_book(6))

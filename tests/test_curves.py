@@ -18,8 +18,8 @@ def test_the_value_holds_from_its_time_until_the_next(curve):
 
 @pytest.mark.parametrize("month", [-0.1, 6.01, float("nan")])
 def test_it_refuses_times_outside_its_domain(curve, month):
-    with pytest.raises(ExtrapolationError, match="from month 0 to 6"):
-        curve(month)
+    with pytest.raises(ExtrapolationError, match=f"asked for month {month:g}, but .* from month 0 to 6"):
+        curve([3, month, 5])
 
 
 def test_it_cannot_be_changed_by_its_maker_or_its_reader():
@@ -31,7 +31,7 @@ def test_it_cannot_be_changed_by_its_maker_or_its_reader():
         made.values[0] = 2
 
 
-@pytest.mark.parametrize("times", [[], [0, 0], [1, 0]])
+@pytest.mark.parametrize("times", [[], [0, 0], [1, 0], [0, float("nan"), 3], [float("nan")]])
 def test_times_must_increase_and_exist(times):
     same = [0.5] * len(times)
     with pytest.raises(ValueError, match="strictly increasing"):
@@ -46,6 +46,14 @@ def test_arrays_of_another_length_are_refused():
 def test_the_median_is_the_first_time_at_or_below_half(curve):
     assert curve.first_time_at_or_below(0.5) == 6
     assert np.isnan(curve.first_time_at_or_below(0.4))
+
+
+def test_the_median_does_not_wait_for_the_next_event_because_of_rounding():
+    # Of n loans one goes each month: half are left after n / 2 months, whatever the product of the fractions rounds to.
+    for n in range(2, 101, 2):
+        months = np.arange(n)
+        values = np.cumprod(np.append(1.0, 1.0 - 1.0 / (n - months[:-1])))
+        assert StepCurve(months, values, values, values).first_time_at_or_below(0.5) == n / 2
 
 
 def test_the_interval_is_read_at_the_same_step(curve):

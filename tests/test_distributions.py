@@ -140,6 +140,12 @@ class TestGeneralizedGamma:
         eps = generalized_gamma(shape)
         np.testing.assert_allclose(np.exp(eps.log_survival(eps.quantile(shares)).value), 1 - shares, rtol=1e-6)
 
+    def test_quantiles_far_in_the_tail_are_numbers_where_the_gamma_quantile_itself_is_0(self, recwarn):
+        # Near 0 the distribution function of G is x^a / Gamma(a + 1): a tenth of the share moves eps by log(10) Q.
+        quantiles = generalized_gamma(5.0).quantile(np.array([1e-12, 1e-13, 1e-14, 1e-15]))
+        np.testing.assert_allclose(-np.diff(quantiles), 5.0 * np.log(10.0), rtol=1e-9)
+        assert not recwarn.list
+
     @pytest.mark.parametrize("shape", [-5.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 5.0])
     def test_extreme_residuals_give_finite_numbers_without_warning(self, shape, recwarn):
         for u in (np.array([-1e4]), np.array([-30.0]), np.array([30.0]), np.array([300.0])):

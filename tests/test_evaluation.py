@@ -647,6 +647,21 @@ class TestFits:
         assert 0.5 < table["cure_concordance"] < 1
         assert 0.5 < table["cure_auc"] < 1
 
+    def test_a_row_of_weight_two_is_the_row_twice_in_both_halves(self):
+        # A log-normal latency: how far apart it sets the episodes depends on the month, the median of the events.
+        book = random_frame(22, 150, shares=(0.6, 0.0, 0.4)).assign(months=lambda f: f["months"] + 1)
+        book["n"] = np.where(book["months"] <= 3, 7, 1)
+        options = {"duration_col": "months", "event_col": "cured"}
+        fit = MixtureCureModel(distribution="lognormal", incidence="~ score", latency="~ w").fit(book, **options)
+        weighted = cure_discrimination(fit, book, weights_col="n", **options)
+        pd.testing.assert_frame_equal(weighted, cure_discrimination(fit, repeat_rows(book), **options), rtol=1e-9)
+
+    @pytest.mark.parametrize(("weights", "median"), [([1, 1, 1, 1], 4.5), ([3, 1, 1, 1], 3), ([5, 1, 1, 1], 2)])
+    def test_the_median_is_that_of_the_episodes_for_which_the_rows_stand(self, weights, median):
+        values = np.array([2.0, 5.0, 4.0, 9.0])
+        assert fits._weighted_median(values, np.array(weights, dtype=float)) == median
+        assert np.median(np.repeat(values, weights)) == median
+
     def test_the_size_of_the_blocks_does_not_matter(self, cured, fit, monkeypatch):
         options = {"duration_col": "months", "event_col": "cured"}
         whole = cure_discrimination(fit, cured, **options)
@@ -671,6 +686,12 @@ class TestFits:
         assert predictions_of(Fit(), EIGHT, outcome="sold")(4.0).tolist() == [0.1] * 8
         with pytest.raises(ValueError, match="several outcomes; name one of"):
             predictions_of(Fit(), EIGHT)(4.0)
+        with pytest.raises(ValueError, match=r"does not predict outcome 'liquidated'; name one of \['cured', 'sold'\]"):
+            predictions_of(Fit(), EIGHT, outcome="liquidated")(4.0)
+
+    def test_an_outcome_is_not_named_for_a_fit_of_one_event(self, cured, fit):
+        with pytest.raises(ValueError, match="outcome 'cured'; it predicts one event only"):
+            predictions_of(fit, cured, outcome="cured")(4.0)
 
 
 class TestEdges:
@@ -756,5 +777,13 @@ class TestMessages:
             auc(EIGHT, [4], controls="healthy")
         with pytest.raises(ValueError, match="no prediction column is named for month 4"):
             brier(EIGHT, [4], predicted_cols={5: "score"})
-        with pytest.raises(ValueError, match="n_groups"):
-            calibration(EIGHT, predicted_col="score", horizon=4, duration_col="months", event_col="cured", n_groups=0)
+        for n_groups in (0, 2.5):
+            with pytest.raises(ValueError, match="n_groups"):
+                calibration(
+                    EIGHT,
+                    predicted_col="score",
+                    horizon=4,
+                    duration_col="months",
+                    event_col="cured",
+                    n_groups=n_groups,
+                )

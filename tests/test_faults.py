@@ -15,18 +15,20 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from distributed import LocalCluster
 
-from recoverykit.batch._executors import ProcessLanes, WorkerDied
+from recoverykit.batch._executors import ProcessLanes, WorkerDied, _check_workers, _threads_of
 from recoverykit.batch._owner import owned, owner_of
 from recoverykit.batch.manifest import read_manifest
 from recoverykit.batch.pipeline import injected_parameters, preview, run_pack
 from recoverykit.batch.plan import expand_plan, read_plan, stages_from
 from recoverykit.batch.render import render_pack
+from recoverykit.batch.resume import Judge
 from recoverykit.batch.state import run_state
 from recoverykit.errors import PlanError, RecoverykitError
 
@@ -274,6 +276,35 @@ class TestResume:
         assert (outcome.executed, finished.executed()) == ({}, [])
         assert len(path.read_bytes()) == len(whole)
 
+    def test_lost_tables_are_made_again_without_executing_anything(self, finished):
+        shutil.rmtree(finished.run_folder / "tables")
+        assert finished.run().executed == {}
+        assert (finished.run_folder / "tables" / "05_sum.counts.csv").exists()
+
+    def test_another_title_is_printed_on_the_cover_without_executing_anything(self, finished, monkeypatch):
+        monkeypatch.setattr(finished, "plan_text", PLAN.replace("Small pack", "Another title"))
+        outcome = finished.run()
+        assert outcome.executed == {}
+        assert "Another title" in outcome.index.read_text()
+        monkeypatch.undo()
+        assert "Small pack" in finished.run().index.read_text()
+
+    def test_a_run_killed_while_its_pack_is_made_is_told_and_bears_no_entry_of_the_run_before(
+        self, finished, monkeypatch, tmp_path
+    ):
+        def render_and_look(folder, **options):
+            pack = render_pack(folder, **options)
+            shutil.copytree(folder, tmp_path / "run")
+            return pack
+
+        monkeypatch.setattr("recoverykit.batch.pipeline.render_pack", render_and_look)
+        (finished.run_folder / "index.html").unlink()
+        assert finished.run().status == "complete"
+        content, owner = run_state(tmp_path / "run")
+        assert (content["status"], owner) == ("killed", None)
+        assert not (tmp_path / "run" / "record.json").exists()
+        assert run_state(finished.run_folder)[0]["status"] == "complete"
+
     def test_a_spoilt_book_is_prepared_again(self, finished):
         (finished.run_folder / "book" / "rows.txt").write_text("spoilt")
         assert finished.run().executed == {}
@@ -316,6 +347,21 @@ class TestResume:
         assert {event["status"] for event in ended} == {"done"}
         assert {"time", "run_id", "task", "seconds", "attempts"} <= ended[0].keys()
         assert {"run_ended", "task_started", "task_kept", "nothing_to_do"} <= {event["event"] for event in events}
+
+
+def test_a_changed_file_that_a_parameter_names_changes_the_inputs(place):
+    rules = place.folder / "rules.yml"
+    rules.write_text("limit: 1\n")
+    task = place.tasks()[1][0]
+    given = replace(task, parameters={**task.parameters, "rules": "rules.yml", "title": "rules"})
+
+    def inputs(task):
+        return Judge(place.folder, {}, [task], data_id="").inputs(task, {})
+
+    assert inputs(replace(given, parameters={**given.parameters, "level": 0.6}))["files"] == inputs(given)["files"]
+    before = inputs(given)
+    rules.write_text("limit: 2\n")
+    assert [name for name, digits in inputs(given).items() if digits != before[name]] == ["files"]
 
 
 @pytest.mark.slow
@@ -366,6 +412,15 @@ class TestKernelDeath:
         assert set(place.statuses().values()) == {"failed", "not_run"}
         why = read_manifest(place.run_folder)["tasks"]["05_sum/all"]["error"]["message"]
         assert why == "not started, since 01_look/all failed and the run stops at a failure"
+
+    def test_results_of_an_earlier_run_do_not_count_in_the_tables_of_one_that_stopped(self, place):
+        place.run()
+        assert list((place.run_folder / "tables").iterdir())
+        place.rows.write_text("a b c d\n")
+        place.notebook("03_loss", [WRITE], ['raise ValueError("no")'])
+        assert place.run(fail_fast=True, again="loss", n_workers=1).status in ("failed", "incomplete")
+        assert place.statuses()["05_sum/all"] == "not_run"
+        assert not list((place.run_folder / "tables").iterdir())
 
 
 @pytest.mark.slow
@@ -497,6 +552,19 @@ class TestScheduler:
         with pytest.raises(PlanError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
             place.run(scheduler="tcp://127.0.0.1:9")
         assert read_manifest(place.run_folder)["status"] == "failed"
+
+    def test_a_cluster_that_is_lost_on_the_way_is_no_matter_of_the_disk(self, tmp_path):
+        class Gone:
+            def nthreads(self):
+                raise OSError("Timed out trying to connect")
+
+            def run(self, *arguments):
+                raise OSError("Stream is closed")
+
+        with pytest.raises(RecoverykitError, match="the workers cannot be reached any more: Timed out"):
+            _threads_of(Gone())
+        with pytest.raises(RecoverykitError, match="the workers cannot be reached any more: Stream is closed"):
+            _check_workers(Gone(), tmp_path, "")
 
 
 def _die():

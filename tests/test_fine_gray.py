@@ -143,6 +143,11 @@ def test_a_row_moves_the_estimate_by_its_score_censoring_included(seed):
 
 
 class TestIdentities:
+    def test_the_baseline_at_terms_of_0_is_that_at_their_means_moved(self):
+        fit = MODEL.fit(simulated(200), **COLUMNS)
+        ratio = fit.baseline["at_means"] / fit.baseline["cumulative_hazard"]
+        np.testing.assert_allclose(ratio, np.exp(fit.means @ fit.params), rtol=EXACT)
+
     def test_a_row_of_weight_two_is_the_row_twice(self):
         frame = simulated(200).assign(n=lambda f: 1 + f.index % 3)
         repeated = frame.loc[frame.index.repeat(frame["n"])].reset_index(drop=True)
@@ -152,6 +157,38 @@ class TestIdentities:
             np.testing.assert_allclose(weighted.params, twice.params, atol=CONVERGED)
             np.testing.assert_allclose(weighted.cov, twice.cov, atol=CONVERGED)
             assert (weighted.n_episodes, weighted.n_events) == (twice.n_episodes, twice.n_events)
+
+    def test_the_level_of_the_weights_scales_the_information_only(self):
+        frame = simulated(200).assign(n=lambda f: 1 + f.index % 3, share=lambda f: 1e-6 * f["n"])
+        whole, shares = (MODEL.fit(frame, weights_col=name, **COLUMNS) for name in ("n", "share"))
+        np.testing.assert_allclose(whole.params, shares.params, atol=CONVERGED)
+        np.testing.assert_allclose(whole.cov, 1e-6 * shares.cov, atol=CONVERGED)
+        assert shares.loglik == pytest.approx(1e-6 * (whole.loglik - whole.n_events * np.log(1e-6)), rel=1e-9)
+
+    def test_ten_episodes_in_one_row_carry_as_many_covariates_as_ten_rows(self):
+        open_at = [(1, 1), (1, -1), (-1, 1), (-1, -1), (1, 0), (0, 1), (-1, 0), (0, -1)]
+        frame = pd.DataFrame([(0, 0), *open_at], columns=["ltv", "secured"]).assign(
+            months=[2] + [5] * 8, outcome=["cured"] + ["open"] * 8, n=[10] + [5] * 8
+        )
+        weighted = MODEL.fit(frame, weights_col="n", **COLUMNS)
+        repeated = MODEL.fit(frame.loc[frame.index.repeat(frame["n"])], **COLUMNS)
+        np.testing.assert_allclose(weighted.params, repeated.params, atol=CONVERGED)
+        np.testing.assert_allclose(weighted.cov, repeated.cov, atol=CONVERGED)
+
+    def test_a_covariate_far_from_0_predicts_what_it_does_when_it_is_shifted(self):
+        # Months since year 0: at vintage 0 the hazard is exp(-960) of that at the mean, which is no number.
+        rng = np.random.default_rng(1)
+        vintage = 24_120 + rng.integers(0, 60, 400)
+        cure, sale = rng.exponential(12 / np.exp(0.06 * (vintage - 24_150))), rng.exponential(20, 400)
+        frame = pd.DataFrame({"months": np.ceil(np.minimum(cure, sale)), "vintage": vintage})
+        frame["outcome"] = np.where(cure < sale, "cured", "sold")
+        model = FineGrayModel(outcome="cured", formula="~ vintage")
+        for sign in (1, -1):
+            far, near = (frame.assign(vintage=sign * (vintage - shift)) for shift in (0, 24_150))
+            fits = [model.fit(one, **COLUMNS) for one in (far, near)]
+            assert abs(fits[0].params["vintage"]) * 24_150 > 710  # beyond what exp() takes
+            one, two = (fit.predict_cumulative_incidence(f, [1, 12]) for fit, f in zip(fits, (far, near), strict=True))
+            np.testing.assert_allclose(one, two, atol=CONVERGED)
 
     def test_row_order_and_unit_of_time_do_not_matter(self):
         frame = simulated(200)
@@ -191,6 +228,10 @@ class TestWhatAFitSays:
             fit.predict_cumulative_incidence(frame, [fit.last_time + 1])
         with pytest.raises(InsufficientDataError, match="no row has the outcome 'repaid'; there are cured, sold"):
             FineGrayModel(outcome="repaid", formula="~ ltv").fit(frame, **COLUMNS)
+
+    def test_a_single_cluster_is_refused(self):
+        with pytest.raises(InsufficientDataError, match="book has one value only"):
+            MODEL.fit(simulated(50).assign(book="A"), cluster_col="book", **COLUMNS)
 
     def test_all_faults_are_named_at_once(self):
         frame = simulated(50)

@@ -10,8 +10,9 @@ import pytest
 from lifelines import LogLogisticFitter, LogNormalFitter, WeibullFitter
 
 from recoverykit.errors import ContractError, InsufficientDataError
-from recoverykit.estimators._follow_up_families import boundary_p_value, choose_receus, plain_loglik
+from recoverykit.estimators._follow_up_families import boundary_p_value, choose_receus, compare_families, plain_loglik
 from recoverykit.estimators.follow_up import FollowUp, follow_up
+from recoverykit.estimators.mixture_cure import MixtureCureModel
 
 REFERENCE = Path(os.environ.get("RECOVERYKIT_REFERENCE") or Path(__file__).parents[2] / "shared" / "reference")
 EXACT = 1e-12  # powers and quotients of small whole numbers
@@ -211,6 +212,16 @@ class TestInvariants:
         repeated = judge(book.loc[book.index.repeat(book["n"])], distributions=("weibull",))
         assert_same(weighted, repeated)
 
+    @pytest.mark.parametrize("unit", [1 / 12, 1 / 7, 30.4375])
+    def test_whoever_ends_where_a_window_begins_belongs_to_it_in_every_unit_of_time(self, unit):
+        for last in range(11, 20):
+            # Plateau from 10 to last. Window from 20 - last on; Shen's from 10^2 (2 last - 10) / last^2 on.
+            begins = [20 - last, 100 * (2 * last - 10) / last**2]
+            book = pd.DataFrame({"months": [*begins, 10, last, last], "cured": [1, 1, 1, 0, 0]})
+            result = judge(book.assign(months=book["months"] * unit), distributions=())
+            assert result.n_events_in_window == sum(month >= begins[0] for month in [*begins, 10])
+            assert result.n_events_shen == sum(month >= begins[1] for month in [*begins, 10])
+
     def test_row_order_and_unit_of_time_do_not_matter(self):
         book = simulated(4, never=0.3, last=20, n=100)
         days = book.sample(frac=1, random_state=1).assign(months=lambda f: f["months"] * 30.4375)
@@ -238,6 +249,18 @@ class TestWholeMonths:
         result = judge(book, event_width=1)
         assert (result.families["note"] == "").all()
         assert result.doubting == ()
+
+    def test_the_ratio_of_receus_is_that_of_the_last_month_when_it_is_an_event_too(self):
+        cells = pd.DataFrame({"lower": [0.0, 1, 2, 3, 5, 9, 11], "weight": [30.0, 25, 14, 8, 4, 90, 1]})
+        cells["upper"] = cells["lower"].add(1).where(cells["lower"] != 9, np.inf)
+        found = compare_families(cells, ["weibull"], level=0.95).iloc[0]
+        fit = MixtureCureModel(distribution="weibull").fit(
+            cells, lower_col="lower", upper_col="upper", weights_col="weight"
+        )
+        survival = fit.predict_survival(pd.DataFrame(index=[0]), [12.0]).iloc[0, 0]
+        latency = (survival - found["never"]) / (1 - found["never"])
+        assert 0.1 < found["never"] < 0.9
+        assert found["ratio"] == pytest.approx(latency / survival, rel=1e-9)  # a quotient of differences
 
     def test_an_exact_event_at_month_zero_leaves_the_families_without_an_answer_and_says_why(self):
         result = judge(EIGHT.assign(months=[0, 2, 4, 6, 5, 9, 10, 10]))

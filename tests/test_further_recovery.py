@@ -94,6 +94,16 @@ def test_options_that_make_no_sense_are_refused(four_loans):
         further_recovery(groups, minimum_at_risk=100, rng=rng)
 
 
+def test_a_curve_without_open_episodes_adds_nothing_and_no_curve_at_all_is_refused(four_loans):
+    groups = one_group(four_loans, [1.0]) | {"none": OpenEpisodes(np.zeros(0), np.zeros((0, 1)), four_loans)}
+    options = {"horizon_months": 1, "minimum_at_risk": 1}
+    found = further_recovery(groups, rng=np.random.default_rng(1), **options)
+    assert found.means[0] == pytest.approx(0.30, abs=EXACT)
+    assert found.by_episode["none"].tolist() == []
+    with pytest.raises(InsufficientDataError, match="no group of open episodes"):
+        further_recovery({}, rng=np.random.default_rng(1), **options)
+
+
 def simulated(rng: np.random.Generator, n: int) -> list[list[tuple[float, bool]]]:
     """Draw loans that pay a little every month and end, one in ten a month, with a payment between nothing and all."""
     paths = []

@@ -288,6 +288,8 @@ class TestTables:
         ({"discount_rate": float("nan")}, "discount_rate is nan"),
         ({"drawings": "none"}, "'numerator' or 'both'"),
         ({"maximum_recovery_months": 0}, "at least 1"),
+        ({"maximum_recovery_months": float("inf")}, "maximum_recovery_months is inf; .* or None"),
+        ({"reference_rate_maximum_age_days": None}, "reference_rate_maximum_age_days is None"),
     ],
 )
 def test_a_policy_out_of_range_is_refused(options, message):

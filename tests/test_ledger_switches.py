@@ -100,6 +100,27 @@ def test_without_a_switch_the_six_loans_lose_what_the_arithmetic_above_says():
     assert left_out() == []
 
 
+def test_a_column_of_the_episodes_is_never_taken_for_one_of_the_ledgers():
+    names = ["base_rate", "change", "balance", "cost_amount", "drawn_value", "arrears_amount"]
+    quotes = table(date=[DEFAULT], rate=[0.10])
+    arrears = table(episode_id=["A#1"], arrears_amount=[660.0])
+    policy = LedgerPolicy(discount_rate="reference", cure_discounting="arrears")
+    own = LOANS.assign(outcome_balance_amount=np.nan, **dict.fromkeys(names, 123.0))
+    without = built(
+        policy, loans=own.drop(columns=names), reference_rates=quotes, arrears=arrears
+    ).worksheet.to_pandas()
+    sheet = built(policy, loans=own, reference_rates=quotes, arrears=arrears).worksheet.to_pandas()
+    pd.testing.assert_frame_equal(sheet, without)
+
+
+def test_rates_may_be_told_apart_by_columns_of_any_name():
+    names = ["base_rate", "told_0", "of_rate_0"]
+    loans = LOANS.assign(**dict.fromkeys(names, LOANS["product"]))
+    rates = table(**{name: ["mortgage", "card"] for name in names}, rate=[0.10, 0.0])
+    policy = LedgerPolicy(discount_rate="segment")
+    assert lgd(policy, loans=loans, segment_rates=rates) == changed(B=-0.10, D=0.582, F=0.989)
+
+
 class TestDiscountRate:
     def test_at_zero_nothing_is_discounted(self):
         # A: 1 - .110 - .660; B: 1 - 1.1; C: 1 + .055 - .605; D: 1 + .022 - .44; E: 1 - .121; F: (5000 - 55) / 5000

@@ -13,7 +13,7 @@ from recoverykit.errors import ContractError, ExtrapolationError, InsufficientDa
 from recoverykit.estimators.beta_regression import BetaRegressionModel
 from recoverykit.estimators.fractional_logit import FractionalLogitModel
 from recoverykit.estimators.lgd_challenger import BoostedLgdModel
-from recoverykit.estimators.lgd_comparison import SEGMENT_MEAN, compare_lgd_models, lgd_accuracy
+from recoverykit.estimators.lgd_comparison import SEGMENT_MEAN, compare_lgd_models, lgd_accuracy, rmse_saved_limits
 from recoverykit.estimators.mixture_cure import MixtureCureModel
 from recoverykit.estimators.survival_lgd import SurvivalLgdModel
 from recoverykit.estimators.two_stage_lgd import CureLgdModel, TwoStageLgdModel
@@ -85,6 +85,9 @@ class TestMeasures:
         one = lgd_accuracy(realised, predicted, weights=weights, clusters=obligor)
         two = lgd_accuracy(realised[again], predicted[again], clusters=again)
         assert one == pytest.approx(two, rel=ROUNDING)
+        # Without clusters the two are independent, as two rows are.
+        single = lgd_accuracy(realised, predicted, weights=weights)
+        assert single == pytest.approx(lgd_accuracy(realised[again], predicted[again]), rel=ROUNDING)
 
     def test_a_perfect_prediction(self):
         found = lgd_accuracy([0.0, 0.3, 1.0], [0.0, 0.3, 1.0])
@@ -114,6 +117,13 @@ class TestMeasures:
     def test_arrays_that_do_not_fit_are_refused(self, arguments, words):
         with pytest.raises(ValueError, match=words):
             lgd_accuracy(*arguments)
+
+    def test_clusters_that_are_missing_are_refused(self):
+        with pytest.raises(ValueError, match="clusters must not be missing"):
+            lgd_accuracy([0.1, 0.2], [0.1, 0.3], clusters=["a", None])
+        predicted = pd.DataFrame({SEGMENT_MEAN: [0.5, 0.5]})
+        with pytest.raises(ValueError, match="clusters must not be missing"):
+            rmse_saved_limits(predicted, [0.1, 0.2], clusters=["a", None], n_bootstrap=2, rng=np.random.default_rng(1))
 
 
 class TestComparison:

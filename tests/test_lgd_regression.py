@@ -369,7 +369,7 @@ class TestIdentities:
     @settings(deadline=None, max_examples=15)
     @given(seed=st.integers(0, 10_000))
     def test_predictions_lie_within_zero_and_one_and_inside_their_intervals(self, seed):
-        frame = losses_for("fractional", episodes(120, seed=seed))
+        frame = losses_for("fractional", episodes(400, seed=seed))
         far = frame.assign(ltv=50 * frame["ltv"])
         for name in ("fractional", "two-stage", "inflated"):
             band = MODELS[name].fit(frame).predict(far, interval=True)

@@ -142,6 +142,11 @@ class TestTheSeal:
         seal.write_text("".join([*lines[:2], lines[3], lines[2], *lines[4:]]))
         assert said(log, seal)[0].startswith("reordered: line 3 of the seal")
 
+    def test_a_line_whose_number_is_none_is_named(self, log, seal):
+        sealed(log, seal)
+        seal.write_text(seal.read_text().replace('"number":3,', '"number":"3",'))
+        assert said(log, seal)[0] == "altered: line 3 of the seal (no entry can be read here)"
+
     def test_lines_cut_off_at_the_end_are_found_by_the_noted_head_only(self, log, seal):
         head = sealed(log, seal).head_hash
         seal.write_text("".join(seal.read_text().splitlines(keepends=True)[:-1]))
@@ -232,6 +237,7 @@ class TestTheDefinition:
             (pd.Series(["a", None]), pd.Series(["a", pd.NA], dtype="string")),
             (pd.Series([True, False]), pd.Series([True, False], dtype="boolean")),
             (pd.Series([True, False]), pd.Series(np.array([True, False]), dtype=object)),
+            (pd.Series(pd.to_datetime(["2026-01-05"])), pd.Series([np.datetime64("2026-01-05", "ns")], dtype=object)),
             (
                 pd.to_datetime(pd.Series(["2026-01-05", None])),
                 pd.Series([datetime.date(2026, 1, 5), None], dtype=object),

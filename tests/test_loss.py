@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recoverykit.errors import InsufficientDataError
 from recoverykit.portfolio.loss import (
+    _closed_curve,
     estimate_loss,
     estimate_recovery,
     losses_by_segment,
@@ -16,7 +18,7 @@ from recoverykit.portfolio.loss import (
     read_remaining,
 )
 from recoverykit.portfolio.opening import open_book
-from recoverykit.portfolio.workout import discount_policy, prepare_book
+from recoverykit.portfolio.workout import discount_policy, prepare_book, workout
 
 TRUTH = json.loads((Path(__file__).parents[1] / "data_samples" / "truth.json").read_text())["lgd"]
 UNDISCOUNTED, AT_EIR = discount_policy("0"), discount_policy("eir")
@@ -98,6 +100,15 @@ class TestByHand:
         assert recovery.remaining.total_after([0, 1, 2]).tolist() == pytest.approx([0.275 + 0.75 * 0.3, 0.3, 0.0])
         assert str(recovery.basis) == "all: 0 to 2"
         assert sorted(recovery.tables()) == ["curve", "remaining", "triangle"]
+
+    def test_a_closed_loan_without_a_rate_is_not_in_the_curve_of_closed_loans(self, book):
+        # Of E nothing is known but its exposure: it must not stand among what the recoveries are divided by.
+        own = workout(book, UNDISCOUNTED)
+        more = own.worksheet.iloc[[0]].assign(episode_id="E#1", lgd_to_date=np.nan, realised_lgd=np.nan)
+        known, with_more = (
+            _closed_curve(replace(own, worksheet=w)) for w in (own.worksheet, pd.concat([own.worksheet, more]))
+        )
+        assert with_more["value"].tolist() == known["value"].tolist()
 
 
 class TestEdges:

@@ -36,12 +36,12 @@ class TestBackTestFigure:
 
     def test_its_words_count_the_groups_inside(self, groups):
         assert plain(rk.plot_back_test(groups).alt) == (
-            "Over all episodes 40.0 % was expected (35.0 % to 45.0 %) and 42.0 % came; 2 of 3 groups lie inside their "
-            "interval."
+            "Over all episodes 40.0 % of the exposure was expected on average (35.0 % to 45.0 %) and 42.0 % came; 2 of "
+            "3 groups lie inside their interval."
         )
 
     def test_without_groups_it_says_that_there_is_nothing_to_show(self, groups):
-        assert rk.plot_back_test(groups.iloc[:1]).alt
+        assert rk.plot_back_test(groups.iloc[:1]).alt == "No group of at least 10 episodes: nothing to show."
 
 
 class TestStepsFigure:
@@ -60,8 +60,12 @@ class TestStepsFigure:
 
     def test_its_words_name_the_largest_step(self):
         assert plain(rk.plot_lgd_steps(self.STEPS).alt) == (
-            "The loss goes from 26.0 % to 46.0 %; the largest step is downturn, +15.0."
+            "The loss goes from 26.0 % to 46.0 %; the largest step is downturn, +15.0 points."
         )
+
+    def test_a_margin_keeps_the_letter_of_its_category(self):
+        margin = self.STEPS.assign(step=["Closed cases only", "Open workouts", "Margin of conservatism A"])
+        assert "the largest step is margin of conservatism A, +15.0 points." in plain(rk.plot_lgd_steps(margin).alt)
 
     def test_a_step_down_is_drawn_to_the_left_of_where_it_began(self):
         down = self.STEPS.assign(change=[0.26, -0.05, 0.15], lgd=[0.26, 0.21, 0.36])
@@ -74,22 +78,41 @@ class TestSentences:
         rows = {"lgd": [np.nan, 0.5, 0.55, 0.55], "lower": np.nan, "upper": np.nan, "n_episodes": 1, "n_open": 0}
         text = rk.sentence_back_test(pd.DataFrame(rows), as_of="2024-09-30", reporting_date="2026-09-30")
         assert plain(text) == (
-            "At 30 September 2024 all cases 50.0 %; the same 1 default stand at 55.0 % as known at 30 September 2026."
+            "At 30 September 2024 all cases 50.0 %; the same 1 default stands at 55.0 % as known at 30 September 2026."
         )
 
     def test_what_came_as_expected_has_no_direction(self):
         text = rk.sentence_forecast(predicted=0.4, realised=0.4001, months=12, n_episodes=20)
-        assert plain(text).endswith("was expected within 12 months and 40.0 % came, as expected.")
+        assert plain(text) == (
+            "The 20 episodes open then were expected to recover 40.0 % of their exposure on average within 12 months; "
+            "40.0 % came, as expected."
+        )
+        one = rk.sentence_forecast(predicted=0.4, realised=0.3, months=1, n_episodes=20)
+        assert plain(one).endswith("within 1 month; 30.0 % came, 10.0 points less.")
 
     @pytest.mark.parametrize(
         ("lights", "words"),
         [
             (["green", "green"], "All measures lie within the limits set before."),
-            (["red", "amber"], "Red: bias; amber: coverage."),
+            (["red", "amber"], "Red: loss, share of EAD; amber: coverage."),
         ],
     )
     def test_the_verdict_is_the_worst_light_and_names_what_is_not_green(self, lights, words):
-        assert rk.sentence_lights(pd.DataFrame({"measure": ["Bias", "Coverage"], "light": lights})).endswith(words)
+        table = {"measure": ["Loss, share of EAD", "Coverage"], "light": lights}
+        assert rk.sentence_lights(pd.DataFrame(table)).endswith(words)
+
+    def test_a_measure_that_could_not_be_judged_is_not_within_its_limits(self):
+        table = pd.DataFrame({"measure": ["Bias", "Coverage"], "light": ["green", "not judged"]})
+        assert rk.sentence_lights(table) == (
+            "All measures that could be judged lie within the limits set before. Not judged: coverage."
+        )
+        nothing = rk.sentence_lights(table.assign(light="not judged"))
+        assert nothing == "No measure could be judged. Not judged: bias and coverage."
+
+    def test_a_few_loans_left_aside_are_told_in_words(self):
+        facts = {"predicted": 0.6, "realised": 0.6, "p_value": 0.5, "n_episodes": 40}
+        text = rk.sentence_elbe_test(**facts, n_left_out=1)
+        assert text.endswith(" Fewer than 10 with next to nothing outstanding are left aside.")
 
     def test_years_since_that_were_better_and_worse_and_no_different(self):
         rows = {"lgd": [0.40, 0.50, 0.60, 0.55], "n_episodes": 10, "n_open": 0}
@@ -103,11 +126,14 @@ class TestSentences:
         same = rk.sentence_drift(pd.DataFrame({**rows, "lgd": [0.4, 0.5, 0.505, 0.5]}), predicted=0.4, realised=0.4)
         assert same.endswith("What the years since have added to that is less than a point.")
         none = rk.sentence_drift(pd.DataFrame({**rows, "lgd": [np.nan, 0.5, 0.6, 0.6]}), predicted=0.0, realised=0.0)
-        assert none.startswith("No case was closed then. Hindsight lies 10.0 points from the estimate.")
+        assert none.startswith(
+            "No case was closed then. Hindsight lies 10.0 points above the estimate. They lay in the years since: the "
+            "curve gave open loans nothing."
+        )
 
     def test_years_that_do_not_differ_are_called_steady(self):
         assert rk.sentence_calendar(0.0) == (
-            "The years differ by no more than chance; the intervals take the world as steady."
+            "The years are not seen to differ by more than chance; the intervals take the world as steady."
         )
 
     def test_a_downturn_below_its_reference_and_one_without(self):

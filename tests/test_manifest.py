@@ -2,13 +2,16 @@
 
 import errno
 import json
+import re
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from recoverykit.batch import _files
+from recoverykit.batch import _files, _provenance
 from recoverykit.batch._files import sha256_of, write_text, written_aside
+from recoverykit.batch._provenance import package_versions
 from recoverykit.batch._tasks import CellError, Task, TaskResult, TaskStatus
 from recoverykit.batch.manifest import (
     RunStatus,
@@ -104,9 +107,24 @@ class TestWhatItSays:
         manifest.finish()
         assert "hunter2-planted" not in (manifest.run_folder / "manifest.json").read_text()
 
-    def test_the_hash_of_the_code_depends_on_names_and_content(self):
-        assert len(library_hash()) == 64
-        assert library_hash() == library_hash()
+    def test_the_hash_of_the_code_depends_on_modules_rules_and_templates(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(_provenance, "_PACKAGE", tmp_path)
+        hashes = []
+        for name in ("a.py", "b.py", "rules.yml", "cover.html.j2", "style.css"):
+            (tmp_path / name).write_text("x")
+            hashes.append(library_hash.__wrapped__())
+        (tmp_path / "rules.yml").write_text("y")
+        hashes.append(library_hash.__wrapped__())
+        assert len(set(hashes)) == 6
+        (tmp_path / "a.cpython-311.pyc").write_text("x")
+        assert library_hash.__wrapped__() == hashes[-1]
+
+    def test_every_package_on_which_numbers_may_rest_is_named_with_its_version(self):
+        numbers = [
+            need for need in metadata.requires("recoverykit") if not re.search("extra == .(dev|dask|keyring)", need)
+        ]
+        needed = {re.match(r"[\w-]+", need)[0].lower() for need in numbers}
+        assert needed - package_versions().keys() == {"jupyterlab", "lazy-loader", "psutil", "tqdm"}
 
 
 class TestReading:

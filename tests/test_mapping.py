@@ -140,6 +140,10 @@ tables:
         ("{csv: episodes.csv}", "{csv: e.csv}, percent: [outcome]", "outcome is no number"),
         ("{csv: episodes.csv}", "{csv: e.csv}, percent: [currency]", "currency is no number"),
         ("{csv: episodes.csv}", "{csv: e.csv}, date_formats: {ead: '%Y'}", "ead is no date"),
+        ("{csv: episodes.csv}", "{csv: e.csv}, date_formats: {default_date: '%Y-%m-%d %z'}", "reads a time zone"),
+        ("{csv: episodes.csv}", "{connection: [mart], table: t}", "source.connection: input should be a valid string"),
+        ("name: a bank", "name: !ENV BANK", "line 2, column 7: this is no valid YAML"),
+        ("name: a bank", "name: &name [*name]", "this is no valid YAML"),
         ("{csv: episodes.csv}", "{csv: e.csv}, columns: {ead: A}, constants: {ead: 1}", "ead is also under columns"),
         ("{csv: episodes.csv}", "{csv: '${NO_SUCH_VARIABLE}/e.csv'}", "variable NO_SUCH_VARIABLE is not set"),
         ("version: 1", "version: 1\nversion: 1", "the key 'version' stands twice, again in line 2"),
@@ -160,6 +164,20 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path, url):
     message = complaint(tmp_path, f"{HEAD}connections:\n  mart: {{url: '{url}'}}\n{TABLES}")
     assert "the URL holds a password" in message
     assert "url_env" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ("connections: {mart: {url_env: 'postgres://me:hunter2@host/db'}}", "connections.mart.url_env"),
+        ("connections: {mart: 'postgres://me:hunter2@host/db'}", "connections.mart"),
+        ("hash_key_env: the key is hunter2", "hash_key_env"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_told_and_not_repeated(tmp_path, entry, place):
+    message = complaint(tmp_path, f"{HEAD}{entry}\n{TABLES}")
+    assert f"line 5, {place}: " in message
     assert "hunter2" not in message
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from formulaic import model_matrix
-from scipy import stats
+from scipy import optimize, stats
 
 from recoverykit.errors import ContractError, ConvergenceError, ExtrapolationError, InsufficientDataError
 from recoverykit.estimators import _mixture_estimation
@@ -672,6 +672,11 @@ class TestWhatAFitSays:
         with pytest.raises(ValueError, match="different data"):
             compare_fits({"one": fit, "two": other})
 
+    def test_a_likelihood_given_late_entry_is_not_compared_with_one_that_knows_nothing_of_it(self, fit):
+        late = MixtureCureModel().fit(portfolio(21), duration_col="duration", event_col="cured", entry_col="entry")
+        with pytest.raises(ValueError, match="form, entry and background"):
+            compare_fits({"from default": fit, "from entry": late})
+
 
 class TestGammaFamilies:
     columns: ClassVar = {"duration_col": "duration", "event_col": "cured"}
@@ -973,6 +978,32 @@ class TestSearch:
         assert left.position[0] == pytest.approx(-1.0, abs=SAME_MAXIMUM)
         assert alone.position[0] == pytest.approx(1.0, abs=SAME_MAXIMUM)
 
+    def test_a_climb_whose_slopes_promise_what_the_values_do_not_keep_has_not_converged(self):
+        # -x^2 with slopes of ten times its size: every step gains a tenth of what was promised, so steps shrink to 0.
+        def clipped(point):
+            (x,) = point
+            return Evaluation(-(x**2), np.array([-20 * x]), np.array([[-2.0]]))
+
+        assert not climb(clipped, np.array([50.0])).converged
+
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_a_handful_of_events_among_thousands_is_found_by_the_search(self, seed):
+        # An even sample of these episodes, from which to begin, would hold one event or none.
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame({"duration": rng.uniform(1, 60, 5000), "cured": False})
+        early = rng.choice(5000, 5, replace=False)
+        frame.loc[early, "cured"], frame.loc[early, "duration"] = True, 12 * rng.weibull(1.3, 5)
+        fit = MixtureCureModel().fit(frame, duration_col="duration", event_col="cured")
+        seen, time = frame["cured"].to_numpy(), frame["duration"].to_numpy()
+
+        def minus_loglik(theta):
+            p, eps = INCIDENCE["logit"](theta[0]), stats.gumbel_l(loc=theta[1], scale=np.exp(theta[2]))
+            events = np.log(p) + eps.logpdf(np.log(time[seen])) - np.log(time[seen])
+            return -events.sum() - np.log(1 - p + p * eps.sf(np.log(time[~seen]))).sum()
+
+        top = optimize.minimize(minus_loglik, [-6.9, np.log(12), -np.log(1.3)], method="Nelder-Mead")
+        assert fit.loglik == pytest.approx(-top.fun, abs=PEER_STOPS)
+
     def test_when_no_start_converges_the_error_says_what_was_tried(self, monkeypatch):
         monkeypatch.setattr(_mixture_estimation, "_ITERATIONS", 0)
         with pytest.raises(ConvergenceError, match=r"starts of a weibull mixture cure model.*Try fewer covariates"):
@@ -1027,13 +1058,15 @@ class TestBorder:
     def test_every_fault_of_the_rows_is_named_at_once(self):
         frame = portfolio(40).head(6).assign(duration=[1.0, -2, 3, 0, 2, np.nan], cured=[1, 0, 2, 1, 0, 1])
         frame["n"] = [1, 1, 1, 1, 0, 1]
+        frame.loc[frame.index[2], "ltv"] = np.nan
         with pytest.raises(ContractError) as caught:
-            MixtureCureModel().fit(frame, duration_col="duration", event_col="cured", weights_col="n")
+            MixtureCureModel(latency="~ ltv").fit(frame, duration_col="duration", event_col="cured", weights_col="n")
         rules = [violation.rule for violation in caught.value.violations]
         assert any("n must be a number above 0" in rule for rule in rules)
         assert any("cured must be True or False" in rule for rule in rules)
         assert any("duration must be a number, 0 or more" in rule for rule in rules)
         assert any("an event at duration 0" in rule and "(0, 1]" in rule for rule in rules)
+        assert any("ltv must be there and finite" in rule for rule in rules)
 
     def test_rows_that_are_alike_are_counted_in_messages_and_in_the_fit_as_rows(self):
         # The fit reads rows that are alike once; what is wrong with them is still said of the frame as it was given.

@@ -234,6 +234,16 @@ class TestReportingGrid:
         with pytest.raises(ExtrapolationError, match="month 12, 24, but the longest duration is 9"):
             estimate(SEVEN, at=[6, 12, 24])
 
+    @pytest.mark.parametrize("estimate", [km, na, aj])
+    def test_a_month_for_which_only_those_never_at_risk_would_speak_is_refused_by_name(self, estimate):
+        late = pd.concat([SEVEN.assign(entry=0), SEVEN.tail(1).assign(months=20, entry=20)], ignore_index=True)
+        with pytest.raises(ExtrapolationError, match="month 12, but the longest duration is 9"):
+            estimate(late, entry_col="entry", at=[6, 12])
+
+    def test_a_month_beyond_months_that_are_text_is_refused_too(self):
+        with pytest.raises(ExtrapolationError, match="month 12, but the longest duration is 9"):
+            km(SEVEN.assign(months=SEVEN["months"].astype(str)), at=[12])
+
     @pytest.mark.parametrize("at", [[], [-1, 3], [3, 2], [1, np.nan], [[1, 2]]])
     def test_a_grid_that_is_no_list_of_months_is_refused(self, at):
         with pytest.raises(ValueError, match="at must be"):

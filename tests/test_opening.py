@@ -86,6 +86,12 @@ class TestPreparedFolder:
         for date in ("2024-06-30", pd.Timestamp("2024-06-30"), ""):
             assert open_book(tmp_path, reporting_date=date).reporting_date == pd.Timestamp("2024-06-30")
 
+    @pytest.mark.parametrize("date", ["", "soon", "2024-13-01"])
+    def test_a_frozen_book_of_no_date_is_refused(self, small_book, tmp_path, date):
+        small_book([CURED]).write(tmp_path)
+        with pytest.raises(SpecError, match=f"the date of a frozen book is '{date}'; it must be an ISO date"):
+            open_book(tmp_path, reporting_date=date, freeze=True)
+
     def test_one_segment_of_a_prepared_book(self, prepared_book):
         case = open_book(prepared_book.folder, segment="mortgage | pacific")
         pd.testing.assert_frame_equal(case.episodes, prepared_book.restricted("mortgage | pacific").episodes)
@@ -166,6 +172,8 @@ class TestMacroAtDefault:
         assert "rate_at_default" not in book.episodes
 
     def test_without_paths_there_is_nothing_to_join(self, small_book):
+        nothing = small_book([CURED], scenarios=self.scenarios().iloc[:0], macro_columns=("rate",))
+        assert "rate_at_default" not in nothing.episodes
         book = small_book([CURED])
         assert book.scenarios.empty
         assert not [c for c in book.episodes if c.endswith("_at_default")]
@@ -184,3 +192,7 @@ class TestSegmentNames:
         assert labels.to_dict() == {7: "b | x", 3: "a | y", 5: "b | x"}
         assert segment_labels(frame.iloc[:0], ("product",)).empty
         assert segment_labels(frame, ()).unique().tolist() == ["all"]
+
+    def test_a_missing_value_has_one_name_however_it_is_written(self):
+        frame = pd.DataFrame({"team": ["x", None, "y", float("nan")], "region": ["e", "e", None, "e"]}, dtype=object)
+        assert segment_labels(frame, ("team", "region")).tolist() == ["x | e", "None | e", "y | None", "None | e"]

@@ -99,6 +99,21 @@ class TestWarRoom:
             rk.sentence_follow_ups(self.FOLLOW_UPS.assign(n_due=0, n_overdue=0)) == "No step is overdue or due today."
         )
 
+    def test_one_case_or_step_reads_as_a_few_do(self):
+        def told(n):
+            few = self.FOLLOW_UPS.assign(n_overdue=[n, 0], n_due=[n, 0], n_new=[n, 0])
+            steps = pd.DataFrame({"step": ["call"], "n_due": [n], "n_overdue": [n]})
+            outlook = pd.DataFrame({"outlook": ["listed"], "n_instalments": [40]})
+            return [
+                rk.sentence_follow_ups(few),
+                rk.sentence_morning(changes(n, 0, 0, 0, 0), as_of="2026-09-30"),
+                rk.sentence_worklist(steps, as_of="2026-09-30", outlook=outlook),
+            ]
+
+        assert told(1) == told(7)  # a singular would tell the number that is withheld
+        assert "there are fewer than 10 cases, fewer than 10 the day before" in told(1)[1]
+        assert rk.plot_case_bridge(changes(4, 11, 0, 0, 0)).alt == "Too few cases to show."
+
     def test_promises_in_words(self):
         rows = ["due today", "due later this week", "in their days of grace", "broken since yesterday"]
         table = pd.DataFrame({"what": rows, "n_promises": [12, 3, 0, 1], "promised_amount": [5e3, 7.0, 0.0, 9.0]})
@@ -221,6 +236,8 @@ class TestTriage:
         assert "chance explains" in said
         rare = rk.sentence_lights_back_test({**facts, "n_cases": 40, "cured_rate": 0.1}, horizon_months=6)
         assert rare.startswith("Too few")
+        untested = rk.sentence_lights_back_test({**facts, "p_value": np.nan}, horizon_months=6)
+        assert "did: whether chance explains the difference cannot be told." in untested
         judged = pd.DataFrame(
             {"direction": ["all"], "n_overrides": [40], "n_right": [30], "expected_right": [18.0],
              "verdict": ["beat the model"]}

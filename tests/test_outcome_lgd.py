@@ -173,6 +173,18 @@ class TestBorder:
         with pytest.raises(ContractError, match="months_in_default and entry_months must be months of 0 or more"):
             closing_weights(SEVEN.assign(months_in_default=[1, -1, 2, 2, 3, 4, 4]))
 
+    def test_missing_outcomes_and_obligors_are_refused(self):
+        with pytest.raises(ContractError, match="outcome must not be missing: 1 row, first row 4"):
+            closing_weights(SEVEN.assign(outcome=["cured", "open", "sold", "cured", None, "sold", "open"]))
+        with pytest.raises(ContractError, match="obligor_id must not be missing: 1 row"):
+            loss_given_outcome(SEVEN.assign(obligor_id=[None, *"bcdefg"]))
+
+    def test_an_outcome_that_is_not_in_the_legend_has_its_row_too(self):
+        own = SEVEN.assign(outcome=SEVEN["outcome"].replace("cured", "refinanced"))
+        table = loss_given_outcome(own).set_index("outcome")
+        assert list(table.index) == ["sold", "refinanced"]
+        assert table.loc["refinanced", "loss_given_outcome"] == pytest.approx(0.12 / 2.2, abs=EXACT)
+
     def test_a_frame_without_rows_is_refused(self):
         with pytest.raises(InsufficientDataError):
             closing_weights(SEVEN.iloc[:0])

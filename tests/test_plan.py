@@ -295,12 +295,26 @@ class TestUnknownNames:
         with pytest.raises(PlanError, match="3 problems"):
             expanded(plan_file(text))
 
+    def test_a_segment_or_group_that_bears_the_name_of_the_whole_book_is_refused(self, plan_file):
+        with pytest.raises(PlanError, match="a segment or group is named 'all', as the whole book is"):
+            expanded(plan_file(), segments=["all", "auto"])
+        with pytest.raises(PlanError, match="is named 'all'"):
+            expanded(plan_file(GROUPED), segments=["all | west", "auto | west"])
+        assert expanded(plan_file(PLAN.replace("[product, region]", "[]")), segments=["all"])
+
     def test_a_plan_by_segment_needs_a_segment_with_data(self, plan_file):
         with pytest.raises(PlanError, match="no segment holds a default episode"):
             expanded(plan_file(), segments=[])
 
     @pytest.mark.parametrize(
-        "line", ["db_password: x", "api_token: x", "database_url: x", "level: 'postgresql://me:pw@host/db'"]
+        "line",
+        [
+            "db_password: x",
+            "api_token: x",
+            "database_url: x",
+            "level: 'postgresql://me:pw@host/db'",
+            "outcomes: [cured, 'postgresql://me:pw@host/db']",
+        ],
     )
     def test_a_parameter_that_looks_like_a_secret_is_refused(self, plan_file, line):
         with pytest.raises(PlanError, match="looks like a secret"):
@@ -453,6 +467,13 @@ class TestStagesThatTheDataCannotFill:
 
     def test_the_tables_that_can_be_needed_are_those_of_the_contract(self):
         assert [table.value for table in OperationTable] == list(OPERATION_TABLES)
+
+    @pytest.mark.parametrize("name", ["daily", "quarterly"])
+    def test_a_notebook_needs_no_more_in_one_plan_than_in_the_other(self, name):
+        plan = read_plan(ROOT / "notebooks" / "plans" / f"{name}.yml")
+        tasks, left_out = leave_out(plan, expand_plan(plan, SEGMENTS, INJECTED), ("instalments", "actions"))
+        assert "11_war_room" in {task.notebook for task in tasks}
+        assert "before_due" in {stage.stage for stage in left_out}
 
     def test_a_bank_without_a_log_gets_the_quarterly_pack_of_its_loans(self):
         plan = read_plan(ROOT / "notebooks" / "plans" / "quarterly.yml")

@@ -210,7 +210,7 @@ def test_the_median_is_marked_where_half_are_resolved(figures):
 
 def test_a_median_that_is_not_reached_is_said_so():
     figure = plots.plot_time_to_resolution(curve([1, 0.9, 0.8, 0.7]))
-    assert "not resolved by month 24" in plain(figure.alt)
+    assert "fewer than half of the episodes are resolved by month 24" in plain(figure.alt)
     assert not [line for line in figure.axes[0].lines if line.get_label() == "median"]
 
 
@@ -226,6 +226,22 @@ def test_nothing_is_drawn_of_fewer_than_ten_episodes():
     for figure in (plots.plot_time_to_resolution(few), plots.plot_recovery_curve(few), plots.plot_time_to_cure(few)):
         assert figure.axes == []
         assert "Fewer than 10" in figure.alt
+
+
+def test_nothing_is_drawn_where_only_the_default_date_has_enough_at_risk():
+    few = curve([0, 0.3, 0.5, 0.6], at_risk=np.array([12.0, 9.0, 3.0, 1.0]))
+    other = curve([0, 0.4, 0.6, 0.7])
+    drawn = {
+        "cure": plots.plot_time_to_cure(few, other),
+        "recovery": plots.plot_recovery_curve(few, closed_only=other),
+        "outcomes": plots.plot_cumulative_incidence({"cured": few}, fitted={"cured": other}),
+    }
+    assert {name: figure.axes for name, figure in drawn.items()} == {name: [] for name in drawn}
+
+
+@pytest.mark.parametrize("name", ["outcomes", "cure", "open", "recovery"])
+def test_a_curve_states_the_level_of_its_interval(figures, name):
+    assert "95 % interval" in plain(figures[name].caption)
 
 
 def test_a_horizon_between_two_times_repeats_the_step_that_holds():
@@ -292,6 +308,22 @@ def test_a_recovery_curve_without_band_is_drawn_all_the_same():
     assert plain(figure.alt) == "Net recovery reaches 60.0 % of the exposure at default by month 24."
 
 
+def test_closed_episodes_that_there_are_none_of_are_not_drawn():
+    nothing = pd.DataFrame({"months": [0], "value": [np.nan]})
+    figure = plots.plot_recovery_curve(curve([0, 0.3, 0.5, 0.6]), closed_only=nothing)
+    assert [line.get_label() for line in figure.axes[0].lines] == ["all episodes"]
+    assert "n/a" not in figure.alt
+
+
+def test_the_number_at_risk_of_each_vintage_stands_under_its_curve():
+    thin = triangle()
+    thin.loc[(thin["default_vintage"] == "2022Q2") & (thin["month"] >= 2), "n_at_risk"] = [40, 7]
+    figure = plots.plot_vintages(thin)
+    assert figure.axes[0].get_xticks().tolist() == [0, 1, 2, 3]
+    assert texts(figure, "at-risk-label") == ["2022Q1", "2022Q2"]
+    assert texts(figure, "at-risk") == ["50", "50", "50", "50", "50", "50", "40", "<10"]
+
+
 def test_recovery_of_a_vintage_adds_up_its_months(figures):
     # each of months 1 to 3 brings 10 of 100 back
     for line in figures["vintages"].axes[0].lines:
@@ -327,6 +359,11 @@ def test_every_loss_falls_into_a_bar_and_both_means_are_marked(figures):
     # 20 equal steps from 0 to 1: mean 0.5; the closed ones are every other, half a step lower
     assert marks["mean, all episodes"] == pytest.approx(0.5)
     assert marks["mean, closed only"] == pytest.approx(0.5 - 0.5 / 19)
+
+
+def test_losses_of_closed_episodes_alone_count_no_open_ones():
+    closed = pd.DataFrame({"lgd": np.linspace(0, 1, 20), "is_closed": True})
+    assert "of all, none of them open; mean 50.0 % of closed" in plain(plots.plot_lgd_distribution(closed).alt)
 
 
 def test_losses_beyond_the_axis_are_kept_in_the_outer_bars():

@@ -108,6 +108,17 @@ def test_the_row_of_the_whole_book_is_no_segment(book, provision, recorded):
     assert wrong(checks) == {}
 
 
+def test_a_group_beside_its_segments_is_not_counted_twice(book, provision, recorded):
+    # "loan" holds the west and the east; recorded alone it stands for both.
+    columns = ["n_episodes_in_worksheet", "ead_in_worksheet", "net_recovery_amount"]
+    group = pd.DataFrame([{"segment": "loan", **recorded[columns].sum()}])
+    both = pd.concat([recorded, group], ignore_index=True)
+    for told in (both, group):
+        checks = reconcile(book, provision, told, policy=POLICY)
+        assert len(checks) == 7
+        assert wrong(checks) == {}
+
+
 def test_without_segment_pages_the_provision_alone_is_compared(book, provision):
     nothing = pd.DataFrame({"segment": pd.Series(dtype=object)})
     checks = reconcile(book, provision, nothing, policy=POLICY)
@@ -124,6 +135,15 @@ def test_the_sample_agrees_to_the_cent(prepared_book):
 
 
 class TestProvisionEdges:
+    def test_a_segment_column_without_a_value_is_a_segment_with_a_curve_of_its_own(self, small_book):
+        # A brought 60 in its second month; B, of no team as well, has been open for one: 60 more are expected of it.
+        loans = [{**LOANS[0], "team": None}, {**LOANS[2], "team": None}, {**LOANS[2], "team": "x"}]
+        book = small_book(loans, FLOWS[:1], segment_by=("product", "team"))
+        assert book.segments() == ["loan | None", "loan | x"]
+        segments = provide(book, minimum_at_risk=1).segments.set_index("segment")
+        assert segments.loc["loan | None", "own_months"] == 3
+        assert segments.loc["loan | None", "expected_recovery_amount"] == round(300.03 * 60.10 / 100.01, 2)
+
     def test_a_book_without_open_loans_has_an_allowance_of_nothing(self, small_book):
         book = small_book(LOANS[:1], FLOWS[:1])
         provision = provide(book, minimum_at_risk=1)

@@ -212,6 +212,15 @@ class TestTheChain:
         write_lines(runs[0], lines)
         assert said(runs[3]) == ["altered: entry 2, line 2 of record.jsonl"]
 
+    def test_an_entry_without_its_form_is_named_and_stops_nothing(self, runs):
+        lines = lines_of(runs[0])
+        entry = json.loads(lines[3])
+        del entry["environment"]
+        write_lines(runs[0], [*lines[:3], json.dumps(entry, sort_keys=True, separators=(",", ":"))])
+        assert said(runs[3]) == ["altered: entry 4, line 4 of record.jsonl", "removed: entry 4"]
+        (runs[0] / "record.json").write_text(json.dumps({"hash": ZEROS, "outputs": {}}))
+        assert said(runs[0])[-1] == "altered: record.json"
+
     def test_a_removed_entry_is_named(self, runs):
         lines = lines_of(runs[0])
         write_lines(runs[0], [lines[0], *lines[2:]])

@@ -142,10 +142,13 @@ class TestRefusals:
         with pytest.raises(ValueError, match="whole months from 0"):
             RecoveryTailModel(maximum_recovery_months=90).fit(StepCurve([0, 3], [0.0, 0.1], nothing, nothing))
 
-    @pytest.mark.parametrize("choice", [{"form": "cubic"}, {"first_month": 0}, {"maximum_share": 1.0}])
+    @pytest.mark.parametrize(
+        "choice",
+        [{"form": "cubic"}, {"first_month": 0}, {"maximum_share": 1.0}, {"maximum_recovery_months": 90.5}],
+    )
     def test_choices_that_do_not_exist_are_refused(self, choice):
         with pytest.raises(ValueError, match=next(iter(choice))):
-            RecoveryTailModel(maximum_recovery_months=90, **choice)
+            RecoveryTailModel(**{"maximum_recovery_months": 90, **choice})
 
 
 class TestWords:

@@ -145,6 +145,12 @@ def test_the_names_in_a_query_are_told_without_text_comments_functions_and_exclu
     assert [refusal.column for refusal in refusals.refuse_names("facilities", names)] == ["home address"]
 
 
+@pytest.mark.parametrize("quoted", ['"loan--no"', '"loan/*no"', '"borrower\'s"'])
+def test_a_quoted_name_with_a_mark_in_it_hides_nothing_of_a_query(quoted):
+    names = refusals.sql_names(f"SELECT {quoted}, gender AS g, 'x' AS y FROM loans /* all */")
+    assert {quoted.strip('"'), "gender", "loans"} <= set(names)
+
+
 def test_the_register_lists_every_class():
     register = refusals.refusal_register()
     assert set(register["refusal_class"]) == {"A", "B", "C", "D"}

@@ -6,9 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recoverykit.errors import InsufficientDataError
+from recoverykit.errors import InsufficientDataError, SpecError
 from recoverykit.estimators.lgd import lgd_summary
-from recoverykit.portfolio.downturn import DownturnMethod, DownturnRule, downturn_lgd, losses_by_default_year
+from recoverykit.portfolio.downturn import (
+    DownturnMethod,
+    DownturnRule,
+    downturn_lgd,
+    losses_by_default_year,
+    read_downturn,
+)
 from recoverykit.portfolio.regulatory import (
     Margin,
     MarginCategory,
@@ -107,15 +113,22 @@ def test_an_estimated_downturn_adds_the_impact_and_may_fall_short_of_the_referen
 def test_rules_without_what_they_need_are_refused(six_loans):
     with pytest.raises(ValueError, match="needs the years"):
         DownturnRule(DownturnMethod.OBSERVED)
-    with pytest.raises(ValueError, match="impact of at least 0"):
-        DownturnRule(DownturnMethod.ESTIMATED, impact=-0.1)
-    with pytest.raises(ValueError, match="at least 0 is allowed"):
-        Margin("A", "old data", -0.01, "judgement")
+    for amount in (-0.01, 5.0, float("nan"), float("inf")):  # 5 is a typing error for 0.05
+        with pytest.raises(ValueError, match="at least 0 is allowed, and at most 1"):
+            Margin("A", "old data", amount, "judgement")
+        with pytest.raises(ValueError, match="an impact of at least 0 and at most 1"):
+            DownturnRule(DownturnMethod.ESTIMATED, impact=amount)
     with pytest.raises(ValueError, match="'D' is not a valid MarginCategory"):
         Margin("D", "no such category", 0.01, "judgement")
     years = losses_by_default_year(*six_loans)
     with pytest.raises(InsufficientDataError, match="no default in the downturn years 1990; defaults lie in 2008"):
         downturn_lgd(0.45, years, DownturnRule(DownturnMethod.OBSERVED, years=(1990,)))
+
+
+@pytest.mark.parametrize("text", ["add_on: 0.2", "estimated: 8", "estimated: inf", "worst: 0.1"])
+def test_a_downturn_that_would_not_be_what_was_written_is_refused(text):
+    with pytest.raises(SpecError, match=f"downturn is '{text}'; allowed are 'add_on'"):
+        read_downturn(text)
 
 
 def test_the_steps_lead_from_closed_cases_to_the_final_figure_and_add_up(six_loans):

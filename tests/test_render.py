@@ -115,8 +115,9 @@ class TestPage:
             page(tmp_path, executed("How long?", tracker))
         assert not (tmp_path / "pages").exists()
 
-    def test_a_broken_notebook_is_an_error_in_words(self, tmp_path):
-        (tmp_path / "x.ipynb").write_text("{")
+    @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"nbformat": 4, "nbformat_minor": 5}'])
+    def test_a_broken_notebook_is_an_error_in_words(self, tmp_path, text):
+        (tmp_path / "x.ipynb").write_text(text)
         with pytest.raises(NotebookError, match=r"x\.ipynb cannot be read"):
             render_page(tmp_path / "x.ipynb", tmp_path / "x.html", context=CONTEXT)
 

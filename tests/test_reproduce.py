@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 
 from recoverykit import cli
+from recoverykit.batch._tasks import TaskResult, TaskStatus
+from recoverykit.batch.manifest import start_manifest
 from recoverykit.batch.pipeline import injected_parameters, run_pack
 from recoverykit.batch.plan import expand_plan, read_plan
-from recoverykit.batch.record import own_entry
-from recoverykit.batch.reproduce import compare_results
+from recoverykit.batch.record import own_entry, record_run
+from recoverykit.batch.reproduce import compare_results, recorded_run
 from recoverykit.batch.verification import verify_run
 
 SAMPLE = Path(__file__).parents[1] / "data_samples"
@@ -126,3 +128,41 @@ def test_the_folder_of_the_run_itself_is_refused(place, capsys):
     folder = str(place / "runs" / "q3")
     assert cli.main(["reproduce", folder, "--out", folder]) == 2
     assert "choose another folder than that of the run" in capsys.readouterr().err
+
+
+@pytest.fixture
+def two_stages(tmp_path, write_notebook):
+    """Return the folder of a recorded run of two stages, its plan and tasks, without running anything."""
+    for name in ("02_count", "05_sum"):
+        write_notebook(tmp_path / "notebooks", name, segment=name == "02_count")
+    (tmp_path / "plan.yml").write_text(PLAN + "  - {name: sum, scope: portfolio, notebooks: [05_sum]}\n")
+    plan, folder = read_plan(tmp_path / "plan.yml"), tmp_path / "runs" / "q3"
+    (folder / "results" / "05_sum" / "all").mkdir(parents=True)
+    (folder / "results" / "05_sum" / "all" / "record.json").write_text("{}")
+    tasks = expand_plan(plan, ["auto_loan", "card"], injected_parameters(folder, "2026-09-30"))
+    data = {"spec": str(tmp_path / "spec.yml"), "hashes": {}}
+    manifest = start_manifest(folder, plan=plan, tasks=tasks, reporting_date="2026-09-30", data=data)
+    for task in tasks:
+        manifest.record(TaskResult(task.key, TaskStatus.DONE))
+    manifest.finish()
+    record_run(manifest, plan)
+    return folder, plan, tasks
+
+
+def test_the_stages_of_a_recorded_run_wait_for_each_other_as_they_did(two_stages, tmp_path):
+    folder, plan, tasks = two_stages
+    again = recorded_run(folder, tmp_path / "again")
+    assert again.plan == plan
+    there = expand_plan(plan, ["auto_loan", "card"], injected_parameters(tmp_path / "again", "2026-09-30"))
+    assert again.tasks == tuple(there)
+    assert [task.after for task in again.tasks] == [task.after for task in tasks] == [(), (), ("segments",)]
+
+
+def test_results_are_held_against_what_was_recorded_not_against_what_became_of_it(two_stages, tmp_path):
+    folder, _, _ = two_stages
+    shutil.copytree(folder, tmp_path / "again")
+    (folder / "results" / "05_sum" / "all" / "record.json").write_text("altered since")
+    assert compare_results(folder, tmp_path / "again") == []
+    assert [f"{f.fault}: {f.name}" for f in compare_results(folder, folder)] == [
+        "altered: results/05_sum/all/record.json"
+    ]

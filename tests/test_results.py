@@ -50,6 +50,8 @@ class TestWriting:
             limit=np.inf,
             flag=np.bool_(True),
             date=pd.Timestamp("2026-09-30"),
+            day=np.datetime64("2026-09-30", "ns"),  # numpy would make a number of nanoseconds of it
+            days=np.array(["2026-09-30", "NaT"], dtype="datetime64[ns]"),
             none=pd.NaT,
             path=np.array([1.0, np.nan]),
             nested={"x": (1, 2)},
@@ -64,6 +66,8 @@ class TestWriting:
             "limit": None,
             "flag": True,
             "date": "2026-09-30T00:00:00",
+            "day": "2026-09-30T00:00:00",
+            "days": ["2026-09-30T00:00:00", None],
             "none": None,
             "path": [1.0, None],
             "nested": {"x": [1, 2]},
@@ -146,3 +150,12 @@ def test_gathered_tables_hold_every_row_of_every_segment(tmp_path):
     assert [path.name for path in written] == ["03_curves.curve.csv", "03_curves.curve.parquet"]
     for frame in (pd.read_csv(written[0]), pd.read_parquet(written[1])):
         assert frame["segment"].value_counts().to_dict() == {"b": 3, "a": 2}
+
+
+def test_results_of_executions_that_do_not_count_are_not_gathered(tmp_path):
+    results = tmp_path / "results"
+    write(results, "a | Z", table=curve(2))  # its folder bears a hash
+    write(results, "b", table=curve(3))
+    written = gather_tables(results, tmp_path / "tables", keys={"03_curves/b"})
+    assert [pd.read_csv(path)["segment"].tolist() for path in written if path.suffix == ".csv"] == [["b"] * 3]
+    assert gather_tables(results, tmp_path / "none", keys=()) == []

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recoverykit.batch._kernel import execute_task
+from recoverykit.batch._files import names_full_disk
+from recoverykit.batch._kernel import _not_kept, _without_secrets, execute_task
 from recoverykit.batch._progress import Progress
 from recoverykit.batch._tasks import CellError, Limits, Task, TaskResult, TaskStatus
 from recoverykit.batch.folder import prepare_run_folder
@@ -239,17 +240,27 @@ class TestHardEnds:
 
 
 class TestWhatIsOver:
-    def test_a_task_whose_run_is_over_leaves_nothing(self, write_notebook, tmp_path):
+    def test_a_task_whose_run_is_over_leaves_nothing_and_takes_nothing_away(self, write_notebook, tmp_path):
         task = one_task(write_notebook, tmp_path, ["1"])
         folder = tmp_path / "run"
         folder.mkdir()
         (folder / ".owner").write_text(json.dumps({"pid": 1, "host": "h", "started_at": "t", "token": "another run's"}))
+        theirs = folder / "results" / task.key / "record.json"
+        theirs.parent.mkdir(parents=True)
+        theirs.write_text("{}")
         result = execute_task(task, str(folder), Limits(60), "this run's")
         assert (result.status, result.error.message) == (
             TaskStatus.NOT_RUN,
             "the run that this task belonged to is over",
         )
-        assert [path.name for path in folder.iterdir()] == [".owner"]
+        assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [".owner", "record.json"]
+
+
+def test_a_message_without_end_leaves_room_for_the_words_of_a_full_disk():
+    long = CellError("ValueError", "x" * 1_000_000)
+    _, told = _not_kept(OSError(28, "No space left on device"), TaskStatus.FAILED, long)
+    assert len(_without_secrets(long).message) < 10_000
+    assert names_full_disk(_without_secrets(told).message)
 
 
 class TestProgress:

@@ -9,6 +9,9 @@ import yaml
 
 from recoverykit import cli
 from recoverykit.batch._redact import HIDDEN, redact, without_secrets
+from recoverykit.batch.pipeline import injected_parameters, run_pack
+from recoverykit.batch.plan import expand_plan, read_plan
+from recoverykit.errors import RecoverykitError
 
 SAMPLE = Path(__file__).parents[1] / "data_samples"
 SECRET = "hunter2-planted"  # stands for the password in a URL
@@ -76,3 +79,32 @@ def test_a_kernel_gets_no_variable_that_speaks_of_a_secret():
 def test_a_secret_is_blanked_as_json_writes_it_too():
     text = redact(r'"it is \"quoted\\secret\" here"', {"DB_PASSWORD": '"quoted\\secret"'})
     assert text == f'"it is {HIDDEN} here"'
+
+
+def test_a_password_that_holds_an_at_sign_is_blanked_to_its_end():
+    assert redact("postgres://me:p@ss@host/db or not", {}) == f"postgres://{HIDDEN}@host/db or not"
+
+
+def test_an_error_on_the_terminal_and_the_reason_in_the_manifest_hold_no_login(tmp_path, write_notebook, capsys):
+    def write_book(target):
+        raise RecoverykitError(f"cannot reach postgres://me:{SECRET}@host/db")
+
+    write_notebook(tmp_path, "01_look", segment=False)
+    write_notebook(tmp_path, "02_fail", segment=False)
+    (tmp_path / "plan.yml").write_text(PLAN)
+    plan, folder = read_plan(tmp_path / "plan.yml"), tmp_path / "run"
+    tasks = expand_plan(plan, ["a"], injected_parameters(folder, "2026-09-30"))
+    with pytest.raises(RecoverykitError):
+        run_pack(plan, tasks, folder, reporting_date="2026-09-30", data={}, write_book=write_book, progress=False)
+    assert cli.main(["status", str(folder)]) == 1
+    assert f"Reason: cannot reach postgres://{HIDDEN}@host/db" in capsys.readouterr().out
+    assert [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()] == []
+
+
+def test_an_error_of_the_command_line_holds_no_login(monkeypatch, capsys):
+    def refuse(*arguments, **options):
+        raise RecoverykitError(f"cannot reach postgres://me:{SECRET}@host/db")
+
+    monkeypatch.setattr(cli, "_load", lambda name: refuse)
+    assert cli.main(["check", "spec.yml"]) == 2
+    assert capsys.readouterr().err == f"recoverykit: cannot reach postgres://{HIDDEN}@host/db\n"

@@ -22,9 +22,17 @@ def test_episodes_are_counted_with_their_exposure():
         "1,525 default episodes with an exposure at default of USD 2.50 bn are known at 30 September 2026; "
         "365 of them are still open."
     )
-    text = sentences.sentence_episodes(n_episodes=1, n_open=0, ead=100, **told)
-    assert plain(text).startswith("1 default episode with an exposure at default of USD 100 is known")
-    assert "none of them is still open" in text
+    text = sentences.sentence_episodes(n_episodes=1525, n_open=0, ead=100, **told)
+    assert text.endswith("; none of them is still open.")
+
+
+def test_of_a_few_episodes_neither_number_nor_exposure_is_told():
+    told = {"currency": "USD", "reporting_date": "2026-09-30"}
+    for n in (1, 9):
+        text = sentences.sentence_episodes(n_episodes=n, n_open=1, ead=123_456, **told)
+        assert plain(text) == (
+            "Fewer than 10 default episodes are known at 30 September 2026; fewer than 10 of them are still open."
+        )
 
 
 def test_follow_up_says_how_far_the_data_reach():
@@ -43,6 +51,14 @@ def test_shares_of_outcomes_and_of_open_ones_add_up():
 def test_no_outcome_yet_is_said_in_words():
     text = sentences.sentence_competing_outcomes({"cured": 0.0, "sold": NAN}, month=3)
     assert text == "By month 3 after default no loan has left default."
+
+
+def test_what_was_watched_of_too_few_is_not_told():
+    told = sentences.sentence_competing_outcomes({"cured": 0.5}, month=0)
+    assert told == "Too few loans have been watched for long enough to say what has become of them."
+    for median in (NAN, 5):
+        told = sentences.sentence_median_resolution(median, last_month=0)
+        assert told.startswith("Too few episodes have been watched for long enough")
 
 
 def test_a_median_is_told_in_months_and_quarters_or_not_at_all():
@@ -87,7 +103,8 @@ def test_the_loss_by_number_stands_before_the_one_by_exposure():
 
 def test_the_reason_follows_the_sign_of_the_difference():
     higher = plain(sentences.sentence_closed_only_bias(closed_only=0.592, all_in=0.641, n_open=365))
-    assert "long workouts recover less" in higher
+    assert higher.endswith(". As a rule the open ones are the long workouts, and long workouts recover less.")
+    assert "because" not in higher  # nothing here has shown the cause
     assert "59.2 %" in higher
     assert "64.1 %" in higher
     lower = sentences.sentence_closed_only_bias(closed_only=0.6, all_in=0.5, n_open=1)
@@ -100,7 +117,10 @@ def test_the_reason_follows_the_sign_of_the_difference():
 def test_no_difference_gets_no_reason():
     assert "the same" in sentences.sentence_closed_only_bias(closed_only=0.6, all_in=0.6002, n_open=5)
     assert "Every episode is closed" in sentences.sentence_closed_only_bias(closed_only=0.6, all_in=0.6, n_open=0)
-    assert "No episode is closed" in sentences.sentence_closed_only_bias(closed_only=NAN, all_in=0.6, n_open=5)
+    none = sentences.sentence_closed_only_bias(closed_only=NAN, all_in=0.6, n_open=5)
+    assert plain(none) == (
+        "No episode is closed yet; the loss of 60.0 % counts what open ones have recovered so far and may still expect."
+    )
 
 
 def test_a_fallback_names_the_parent_and_the_reason():

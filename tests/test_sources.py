@@ -264,6 +264,20 @@ class TestBadFiles:
         assert "currency must be USD in every row, found CAD, USD" in found.rule
         assert found.n_rows == 1
 
+    def test_a_currency_may_have_a_code_and_a_constant_one_is_checked_as_well(self, tmp_path):
+        spec = plain_spec()
+        spec["tables"]["cash_flows"]["values"] = {"currency": {"840": "USD"}}
+        text = CASH_FLOWS.replace("kind\n", "kind,currency\n").replace("ment\n", "ment,840\n")
+        coded = spec_in(tmp_path, spec, cash_flows=text.replace("direct_cost\n", "direct_cost, 840\n"))
+        assert len(load_checked(coded).tables["cash_flows"]) == 3
+        spec = plain_spec()
+        spec["tables"]["episodes"]["constants"] = {"currency": "CAD"}
+        spec["tables"]["cash_flows"]["ignore"] = ["currency"]
+        found = violations_of(spec_in(tmp_path, spec))
+        assert found[0].table == "episodes"
+        assert "currency must be USD in every row, found CAD" in found[0].rule
+        assert found[0].n_rows == 3
+
     def test_one_currency_that_is_the_declared_one_is_let_in_and_left_out(self, tmp_path):
         text = (
             CASH_FLOWS.replace("kind\n", "kind,currency\n")
@@ -377,6 +391,19 @@ class TestRefusedColumns:
         spec = plain_spec() | {"hash_key_env": "BANK_KEY"}
         spec["tables"]["facilities"]["hashed"] = ["LOAN_NO"]
         with pytest.raises(SpecError, match="BANK_KEY"):
+            load_checked(spec_in(tmp_path, spec))
+
+    @pytest.mark.parametrize(
+        "source",
+        [{"csv": "facilities.csv"}, {"sql": "SELECT * FROM loans", "files": {"loans": {"csv": "facilities.csv"}}}],
+    )
+    def test_a_column_to_be_hashed_that_is_not_there_is_told_lest_it_comes_in_as_it_is(
+        self, tmp_path, monkeypatch, source
+    ):
+        monkeypatch.setenv("BANK_KEY", "a secret")
+        spec = plain_spec() | {"hash_key_env": "BANK_KEY"}
+        spec["tables"]["facilities"] |= {"source": source, "hashed": ["OBLIGR"]}
+        with pytest.raises(SpecError, match=r"'OBLIGR' is to be hashed, but .*nearest valid name: OBLIGOR"):
             load_checked(spec_in(tmp_path, spec))
 
     def test_an_outcome_is_no_segment_even_under_another_name(self, tmp_path):
@@ -537,6 +564,16 @@ class TestQueriesOverFiles:
     def test_a_query_that_fails_says_why(self, tmp_path):
         with pytest.raises(SpecError, match=r"the query over flows failed: .*nothing"):
             load_checked(spec_in(tmp_path, self.with_query("SELECT nothing FROM flows")))
+
+    def test_a_query_that_fails_on_a_value_does_not_show_it(self, tmp_path):
+        with pytest.raises(SpecError, match="the query over flows failed: Conversion Error") as error:
+            load_checked(spec_in(tmp_path, self.with_query("SELECT CAST(kind AS INTEGER) AS amount FROM flows")))
+        assert "repayment" not in str(error.value)
+
+    def test_two_columns_of_one_name_are_told(self, tmp_path):
+        sql = "SELECT f.*, g.amount FROM flows AS f JOIN flows AS g ON f.facility_id = g.facility_id"
+        with pytest.raises(SpecError, match="the query over flows has columns of the same name: amount; give each"):
+            load_checked(spec_in(tmp_path, self.with_query(sql)))
 
 
 def test_a_constant_stands_in_every_row(tmp_path):

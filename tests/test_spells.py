@@ -178,6 +178,10 @@ class TestForbearance:
         # Grant 2 holds the default back to 14. The trigger in 8 opens no new default; 8 + 3 = 11 is too early still.
         assert short(".xff....x.......") == [(1, "cured", 14, 1)]
 
+    def test_a_forbearance_older_than_the_default_outlives_its_flag_as_well(self):
+        # Forborne before the default in 2: 2 + 12 = 14. The trigger in 8, without the flag, makes it no earlier.
+        assert short("ffXffff.x..........") == [(2, "cured", 14, 1)]
+
     def test_a_trigger_before_three_quiet_months_does_not_start_the_year_again(self):
         # Default and grant in 1, trigger in 4: two quiet months between them, so still 1 + 12 = 13.
         assert short(".XffXfffffffffff") == [(1, "cured", 13, 1)]
@@ -308,6 +312,13 @@ class TestLateEntry:
             ["status", "in default when observation began (kept, late entry)", 1, 1000.0]
         ]
 
+    def test_a_late_entry_whose_history_stops_early_is_noted_for_both(self):
+        status = status_of({"A": "xx", "B": "....."})
+        status.loc[0, "days_past_due"] = 150
+        exclusions = build_episodes(status, facilities_of("AB"), reporting_date=month(4)).exclusions.to_pandas()
+        assert exclusions["n_rows"].tolist() == [1, 1]
+        assert exclusions["reason"].str.contains("late entry|kept, open").all()
+
     def test_the_months_in_default_count_from_the_earlier_date(self):
         status = status_of({"A": "x..."})
         status.loc[0, "days_past_due"] = 150
@@ -369,6 +380,26 @@ class TestTables:
         with pytest.raises(ContractError, match=r"\['ead'\] carry names of episode columns"):
             built(".x", ead=5.0)
 
+    def test_a_facility_column_may_have_any_other_name_and_keeps_its_values(self):
+        names = (
+            "days_past_due",
+            "overdue",
+            "number",
+            "start",
+            "closing",
+            "last_month",
+            "reason",
+            "is_known",
+            "is_late",
+        )
+        own = {name: f"own {name}" for name in names}
+        episodes, _ = built(".x....", **own)
+        assert episodes[list(own)].iloc[0].to_dict() == own
+        held = pd.DataFrame({"facility_id": ["A"], "default_date": [month(1)], "ead": 1.0, "outcome": "open"})
+        held = held.assign(outcome_date=pd.NaT)
+        completed = complete_episodes(held, facilities_of("A", **own), reporting_date=month(4)).episodes.to_pandas()
+        assert completed[list(own)].iloc[0].to_dict() == own
+
     def test_tables_of_a_database_give_the_same_as_frames(self):
         status, facilities = status_of({"A": ".x..xf....x..."}), facilities_of("A")
         con = ibis.duckdb.connect()
@@ -382,6 +413,7 @@ class TestTables:
         [
             ({"probation_months": 0}, "probation_months is 0"),
             ({"probation_months": 2.5}, "whole number"),
+            ({"days_past_due": "90"}, "days_past_due is '90'"),
             ({"forborne_probation_months": 2}, "at least 3"),
             ({"materiality_share": 1}, "share below 1"),
             ({"materiality_retail_amount": float("nan")}, "materiality_retail_amount is nan"),
@@ -455,36 +487,33 @@ class Machine:
     def run(self, letters):
         done, episode = [], None  # [default, outcome, outcome month, spells]
         in_default = False
-        spell_start = last_trigger = last_grant = None
-        flagged = was_forborne = ever = False
+        last_trigger = last_grant = None
+        was_forborne = ever = False
         for k, letter in enumerate(letters):
             trigger = letter in "xXuWL"
             forborne = letter in "fX"
             ever = ever or trigger
+            begins = trigger and (not in_default or k - last_trigger > self.probation)
             if trigger and not in_default:
                 if episode is not None and k - episode[2] <= self.merge:
                     episode = [episode[0], "open", None, episode[3] + 1]
                 else:
                     done += [episode] if episode is not None else []
                     episode = [k, "open", None, 1]
-                in_default, spell_start, flagged = True, k, False
-            elif trigger and k - last_trigger > self.probation:
-                spell_start, flagged = k, False
+                in_default = True
             last_trigger = k if trigger else last_trigger
-            flagged = flagged or forborne
-            if forborne and not was_forborne and ever:
+            if forborne and ever and (begins or not was_forborne):
                 last_grant = k
             was_forborne = forborne
             if in_default and letter in CLOSING:
                 episode[1:3], in_default = [CLOSING[letter], k], False
-            elif in_default and self.is_over(k, spell_start, last_trigger, last_grant, flagged):
+            elif in_default and self.is_over(k, last_trigger, last_grant):
                 episode[1:3], in_default = ["cured", k], False
         return [tuple(e) for e in [*done, episode] if e is not None]
 
-    def is_over(self, k, spell_start, last_trigger, last_grant, flagged):
-        if k - last_trigger < self.probation or (flagged and k - spell_start < self.forborne_probation):
-            return False
-        return last_grant is None or k - last_grant >= self.forborne_probation
+    def is_over(self, k, last_trigger, last_grant):
+        year_over = last_grant is None or k - last_grant >= self.forborne_probation
+        return year_over and k - last_trigger >= self.probation
 
 
 LOANS = st.builds(

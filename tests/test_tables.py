@@ -10,6 +10,7 @@ from recoverykit.report.formats import (
     format_date,
     format_money,
     format_months,
+    format_points,
     format_ratio,
     format_share,
     format_value,
@@ -64,6 +65,11 @@ def test_a_share_is_written_as_a_percentage(value, text):
 )
 def test_money_is_written_with_three_digits_and_its_power(value, text):
     assert plain(format_money(value, "USD")) == text
+
+
+def test_points_have_no_sign_where_they_round_to_nought():
+    assert [format_points(x) for x in (0.054, -0.054, -0.0001, None)] == ["5.4", "\u22125.4", "0.0", "n/a"]
+    assert [format_points(x, signed=True) for x in (0.054, 0.0001, -0.0001)] == ["+5.4", "0.0", "0.0"]
 
 
 def test_money_to_the_cent_keeps_every_cent():
@@ -135,6 +141,17 @@ def test_formats_and_labels_overrule_what_names_tell(losses):
     block = show_table(losses, caption="Losses", formats={"ead": "cents"}, labels={"ead": "Exposure"})
     assert "Exposure" in block.text.splitlines()[1]
     assert rows(block)[0][2] == "1,234,567.40"
+
+
+def test_a_p_value_is_never_written_as_nought():
+    block = show_table(pd.DataFrame({"model": ["a", "b"], "p_value": [1e-9, 0.0341]}), caption="Tests")
+    assert rows(block) == [["a", "below 0.001"], ["b", "0.034"]]
+    assert block.html.count('<td class="rk-number">') == 2
+
+
+def test_limits_state_their_level_where_it_is_given(losses):
+    block = show_table(losses.assign(upper=0.4), caption="Losses", level=0.9)
+    assert plain(block.text.splitlines()[1]).endswith("| LGD, all episodes | Lower, 90 % | Upper, 90 %")
 
 
 def test_a_column_that_is_not_there_and_an_unknown_kind_are_named(losses):

@@ -171,7 +171,7 @@ class TestTooLittle:
         cure = estimate_time_to_cure(small_book(LOANS), "all", drivers=["ltv_ratio", "colour"])
         assert cure.fit is None
         assert cure.model_curve is None
-        assert cure.note == "no cured episodes in the whole book of 4 episodes"
+        assert cure.note == "no cured episodes in the whole book of fewer than 10 episodes"
         # the ratio is there and varies: it is not the data that left it out
         assert cure.drivers_left_out == ("colour",)
         assert np.isnan(cure.ultimate_cure_probability)

@@ -30,6 +30,15 @@ class TestFigures:
         assert "+20.0 (+5.2 to +33.4)" in figure.alt
         assert "Few" not in figure.alt
 
+    def test_a_ratio_of_shares_is_not_called_one_of_hazards(self):
+        rows = {"question": ["a"], "effect": [1.2], "lower": [1.0], "upper": [1.5], "n_treated": 40, "n_control": 40}
+        frame = pd.DataFrame(rows).assign(is_shown=True)
+        labels = [
+            rk.plot_treatment_effects(frame.assign(measure=measure)).axes[0].get_xlabel()
+            for measure in ("hazard_ratio", "risk_ratio")
+        ]
+        assert labels == ["Hazard ratio, logarithmic scale", "Ratio, treated to control, logarithmic scale"]
+
     def test_discontinuity_draws_bins_and_both_lines_to_the_cut_off(self):
         found = jump()
         figure = rk.plot_discontinuity(
@@ -73,6 +82,12 @@ class TestSentences:
         )
         assert "fewer than 10 and 20 units" in text
         assert "may well" in text
+
+    def test_an_effect_of_nought_has_no_sign(self):
+        text = rk.sentence_treatment_effect(
+            what="Cures", effect=-0.0001, lower=-0.2, upper=0.2, treated=0.5, control=0.5, n_treated=60, n_control=60
+        )
+        assert "a difference of 0.0 points" in text
 
     def test_a_jump_of_the_density_is_a_warning(self):
         words = {"what": "Late", "effect": -0.1, "lower": -0.2, "upper": -0.05, "half_width": 40.0, "n_units": 900}

@@ -124,7 +124,7 @@ class TestTwoStages:
         assert band["standard_error"] == pytest.approx(np.sqrt((gap**2).sum()) / len(frame), rel=1e-7)
 
     def test_a_beta_severity_takes_no_total_loss(self):
-        with pytest.raises(ContractError, match="ZeroOneInflatedBetaModel"):
+        with pytest.raises(ContractError, match="ZeroOneInflatedBetaModel or severity='fractional'"):
             TwoStageLgdModel(severity="beta").fit(episodes())
 
     def test_with_a_beta_severity_it_is_the_inflated_beta_without_total_losses(self):

@@ -105,6 +105,8 @@ class TestClockSetBack:
         # B was 9 months old and cured in its 11th; D 2 months old and still open 6 later; E 1, sold in its second.
         assert later["age_months"].to_dict() == {"B": 9, "D": 2, "E": 1}
         assert later["months"].to_dict() == {"B": 2, "D": 6, "E": 1}
+        # of the month from 15 December to 15 January D had lived 16 of 31 days
+        assert later["month_passed"].to_dict() == pytest.approx({"B": 0, "D": 16 / 31, "E": 0}, abs=EXACT)
         assert later["followed_months"].tolist() == [6, 6, 6]
 
     def test_what_happened_after_the_cut_off_changes_neither_the_data_nor_the_model(self, simulated, judged):
@@ -136,8 +138,11 @@ class TestPredictions:
         # were still open: (.4 - .2) / (.8 x .5) = .5. At age 9 beyond the shares known, the last one holds: F(8) = .5,
         # nothing more comes.
         forecast = Forecast(self.Line(), 1, {"all": np.array([1.0, 1.0, 0.8, 0.5])}, None)
-        sample = Sample(OPEN, OUT_OF_TIME, pd.DataFrame({"age_months": [3, 9]}))
+        sample = Sample(OPEN, OUT_OF_TIME, pd.DataFrame({"age_months": [3, 9], "month_passed": 0.0}))
         assert forecast.predict(sample, [2])[:, 0] == pytest.approx([0.5, 0.0], abs=EXACT)
+        # Halfway through its third month .15 has cured and .65 of the others are open; F(3) = .3 by month 4.
+        half = Sample(OPEN, OUT_OF_TIME, pd.DataFrame({"age_months": [2], "month_passed": [0.5]}))
+        assert forecast.predict(half, [2]).item() == pytest.approx((0.3 - 0.15) / (0.85 * 0.65), abs=EXACT)
         new = Sample(NEW, OUT_OF_TIME, pd.DataFrame({"age": [0]}))
         assert forecast.predict(new, [1, 3, 6]).tolist() == [[0.0, 0.2, 0.5]]
 
@@ -316,6 +321,12 @@ class TestKnownTruth:
             assert row["n_cures"] > 50
         assert (judged.lights.loc[judged.lights["check"] == "calibration", "light"] == GREEN).all()
         assert RED not in set(judged.lights["light"])
+
+    def test_predictions_of_a_month_in_which_nobody_can_have_cured_do_not_pass_for_stable(self, simulated):
+        # After two months of three of probation every prediction is 0, then as now.
+        lights = validate(simulated, judged_month=2).lights.set_index("check")["light"]
+        assert lights["predictions"] == NOT_JUDGED
+        assert lights["drivers"] == GREEN
 
     def test_cures_slowed_after_the_cut_off_turn_the_light_red(self, judged, slowed):
         light = slowed.lights.set_index(["check", "population"])["light"]
@@ -552,6 +563,19 @@ class TestSentences:
             "than 10 had."
         )
 
+    def test_one_loan_reads_as_a_few_do(self):
+        def told(n):
+            rows = [(NEW, DEVELOPMENT, n, n), (NEW, OUT_OF_TIME, n, n), (OPEN, OUT_OF_TIME, n, n)]
+            samples = pd.DataFrame(rows, columns=["population", "period", "n_episodes", "n_cures"])
+            dates = {"cut_off": "2025-09-30", "reporting_date": "2026-09-30", "holdout_months": 12}
+            return sentence_holdout(samples, **dates), sentence_validation(LIGHTS, n_cures=n, minimum_cures=30)
+
+        assert told(1) == told(7)  # a singular would tell the number that is withheld
+
+    def test_the_only_check_beyond_its_limit_is_not_one_of_several(self):
+        said = sentence_validation(LIGHTS.iloc[1:2], n_cures=80, minimum_cures=30)
+        assert said.startswith("Between amber and red lies the number of cures among new defaults. ")
+
     def test_hindsight_is_owned_up_to_only_where_there_is_any(self):
         assert sentence_hindsight(n_provisional_cures=0, merge_months=9, n_unpredictable=0) == ""
         said = plain(sentence_hindsight(n_provisional_cures=25, merge_months=9, n_unpredictable=3))
@@ -580,6 +604,13 @@ class TestSentences:
             "Of loans already open, 30.0 % were expected to be cured by month 12 after the cut-off, and 25.0 % (20.0 % "
             "to 31.0 %) were: a difference that chance does not explain (z -3.10)." in said
         )
+
+    def test_a_share_that_could_not_be_observed_is_said_so(self):
+        row = {"population": OPEN, "period": OUT_OF_TIME, "months": 12, "n_episodes": 40, "n_cures": 12}
+        unknown = dict.fromkeys(("observed", "lower", "upper", "z"), np.nan)
+        said = plain(sentence_calibration(pd.DataFrame([row | {"predicted": 0.3} | unknown]), LIGHTS.iloc[:0]))
+        assert "by month 12 after the cut-off, and how many were cannot be told: too few cures to judge." in said
+        assert "n/a" not in said
 
     def test_ranking_is_told_against_development(self):
         rows = [(NEW, OUT_OF_TIME, 0.6, 0.55, 0.65), (NEW, DEVELOPMENT, 0.62, 0.6, 0.64)]

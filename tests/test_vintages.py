@@ -7,7 +7,7 @@ import pytest
 import recoverykit as rk
 from recoverykit.estimators.remaining_recovery import RemainingRecovery
 from recoverykit.portfolio.loss import estimate_recovery
-from recoverykit.portfolio.vintages import forecast_vintages, pattern_of
+from recoverykit.portfolio.vintages import _vintage_names, forecast_vintages, pattern_of
 from recoverykit.portfolio.workout import discount_policy
 
 UNDISCOUNTED, AT_EIR = discount_policy("0"), discount_policy("eir")
@@ -84,6 +84,13 @@ class TestSample:
         found = forecast_vintages(small, n_bootstrap=0).vintages.set_index("vintage")["n_episodes"]
         years = case.episodes["default_date"].dt.year.astype(str).value_counts()
         assert found.to_dict() == pytest.approx(years[found.index].to_dict())
+
+    def test_a_quarter_counts_the_episodes_of_all_its_segments(self):
+        # Six in the west and six in the east make twelve a quarter, which is enough to be told.
+        rows = [(r, q, m, 6) for r in ("west", "east") for q in ("2023Q1", "2023Q2") for m in range(3)]
+        triangle = pd.DataFrame(rows, columns=["region", "default_vintage", "month", "n_at_risk"])
+        assert _vintage_names(triangle) == {"2023Q1": "2023Q1", "2023Q2": "2023Q2"}
+        assert _vintage_names(triangle[triangle["region"] == "west"]) == {"2023Q1": "2023", "2023Q2": "2023"}
 
     def test_excluded_vintages_have_a_reason(self, forecast):
         assert forecast.exclusions["reason"].str.len().gt(0).all()

@@ -14,6 +14,7 @@ from recoverykit.portfolio.workout import (
     FRAMES,
     PROVISION_POLICY,
     all_exclusions,
+    audit_worksheet,
     discount_policy,
     prepare_book,
     workout,
@@ -92,6 +93,20 @@ class TestSegments:
         children = [s for s in prepared_book.segments() if s.startswith("heloc | ")]
         ids = [i for s in children for i in whole.restricted(prepared_book.restricted(s)).worksheet["episode_id"]]
         assert sorted(ids) == parent.worksheet["episode_id"].tolist()
+
+    def test_a_segment_does_not_bear_the_indirect_costs_of_all(self, small_book):
+        # 40 over two loans of 100 are 20 each; the segment of one of them alone would bear all 40.
+        totals = pd.DataFrame({"cash_flow_date": [pd.Timestamp("2024-02-29")], "amount": [40.0]})
+        book = replace(small_book(LOANS), ledger_tables={"indirect_costs": totals})
+        policy = LedgerPolicy(discount_rate=0.0, indirect_cost_allocation="ead")
+        assert workout(book, policy).worksheet["cost_amount"].tolist() == [20.0, 20.0]
+        case = book.restricted("loan | east")
+        with pytest.raises(SpecError, match=r"the book is the segment 'loan \| east', which would bear them alone"):
+            workout(case, policy)
+        with pytest.raises(SpecError, match="take the whole book"):
+            audit_worksheet(case, ["B#1"], policy=policy)
+        assert workout(book, policy).restricted(case).worksheet["cost_amount"].tolist() == [20.0]
+        assert workout(case, UNDISCOUNTED).worksheet["cost_amount"].tolist() == [0.0]  # where nothing is spread
 
 
 class TestExclusions:

@@ -370,6 +370,12 @@ class TestWorkbook:
             write_workbook(uk, tmp_path / "sheet.xls")
         assert not list(tmp_path.iterdir())
 
+    def test_a_file_that_cannot_be_replaced_leaves_nothing_aside(self, uk, tmp_path):
+        (tmp_path / "taken.xlsx").mkdir()
+        with pytest.raises(OSError, match="taken"):
+            write_workbook(uk, tmp_path / "taken.xlsx")
+        assert [entry.name for entry in tmp_path.iterdir()] == ["taken.xlsx"]
+
     @pytest.mark.skipif(not shutil.which("soffice"), reason="LibreOffice is not installed on this machine")
     def test_libreoffice_recomputes_the_same_figures(self, books, sheets, tmp_path):
         profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"

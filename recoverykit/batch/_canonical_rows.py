@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recoverykit.errors import RecoverykitError
@@ -70,6 +71,8 @@ def _fragments(name: str, values: pd.Series) -> list[str] | str:
 
 
 def _kind_and_text(value: Any) -> tuple[str, str]:
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)  # numpy itself would make a number of nanoseconds of it
     value = value.item() if hasattr(value, "item") and not isinstance(value, pd.Timestamp) else value
     if value is None or value is pd.NA or value is pd.NaT:
         return _MISSING

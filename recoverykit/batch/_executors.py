@@ -169,10 +169,22 @@ def dask_workers(address: str, run_folder: Path, token: str) -> Iterator[Workers
         _check_workers(client, run_folder, token)
         executor = client.get_executor(pure=False)
         try:
-            yield Workers(executor, lambda: max(1, sum(client.nthreads().values())))
+            yield Workers(executor, partial(_threads_of, client))
         except BaseException:
             executor.shutdown(wait=False)
             raise
+
+
+def lost_workers(error: Exception) -> RecoverykitError:
+    """Return the error that says that a cluster, or a worker while it was asked, is gone."""
+    return RecoverykitError(f"the workers cannot be reached any more: {error or type(error).__name__}")
+
+
+def _threads_of(client: Any) -> int:
+    try:
+        return max(1, sum(client.nthreads().values()))
+    except (OSError, RuntimeError) as error:
+        raise lost_workers(error) from None
 
 
 def _check_workers(client: Any, run_folder: Path, token: str) -> None:
@@ -180,6 +192,8 @@ def _check_workers(client: Any, run_folder: Path, token: str) -> None:
         seen = client.run(_what_a_worker_has, str(run_folder), token)
     except ModuleNotFoundError as error:
         raise RecoverykitError(f"a worker lacks the package {error.name!r}; install the kit there too") from None
+    except OSError as error:
+        raise lost_workers(error) from None
     if not seen:
         raise RecoverykitError("the Dask scheduler has no workers; start some and run again")
     own = library_hash()

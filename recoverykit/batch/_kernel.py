@@ -45,6 +45,7 @@ _OUTPUT_SECONDS = 60
 _SOURCE_LINES = 6
 _TRACEBACK_LINES = 60
 _TRACEBACK_CHARACTERS = 6_000
+_MESSAGE_CHARACTERS = 2_000
 _COLOUR_CODE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 #: One thread for each kernel, since the workers share the cores; and the same sums whatever the number of workers.
@@ -146,8 +147,9 @@ def execute_task(task: Task, run_folder: str, limits: Limits, token: str = "") -
     folder = Path(run_folder)
     watch = Watch(folder, token, limits)
     status, error = TaskStatus.DONE, None
-    shutil.rmtree(folder / RESULTS / task.key, ignore_errors=True)  # an earlier attempt's tables must not stay beside
     try:
+        _check_still_wanted(watch)
+        shutil.rmtree(folder / RESULTS / task.key, ignore_errors=True)  # an earlier attempt's tables must not stay
         _run_in_kernel(task, kept, watch)
     except Exception as exception:
         status, error = _judge(exception, kept.get("notebook"), watch)
@@ -197,11 +199,15 @@ def _run_in_kernel(task: Task, kept: dict[str, Any], watch: Watch) -> None:
             config=_private_channels(scratch),
             kernel_manager_class=kernel_manager_class(watch.limits.warm),
         )
-    if watch.check_owner():
-        raise RecoverykitError("the run that this task belonged to is over")
+    _check_still_wanted(watch)
     unfinished = _failed_cell(kept["notebook"])
     if unfinished is not None:
         raise RecoverykitError("the notebook ended itself before its last cell")
+
+
+def _check_still_wanted(watch: Watch) -> None:
+    if watch.check_owner():
+        raise RecoverykitError("the run that this task belonged to is over")
 
 
 def _kernel_environment(scratch: str) -> dict[str, str]:
@@ -223,7 +229,7 @@ def _private_channels(scratch: str) -> Config:
 def _without_secrets(error: CellError) -> CellError:
     return replace(
         error,
-        message=redact(error.message),
+        message=redact(error.message)[: 2 * _MESSAGE_CHARACTERS],
         cell_source=redact(error.cell_source),
         traceback=redact(error.traceback),
     )
@@ -233,7 +239,8 @@ def _not_kept(exception: Exception, status: TaskStatus, error: CellError | None)
     """Tell that what was executed could not be kept, without losing sight of the cell that failed before."""
     if error is None:
         return TaskStatus.FAILED, CellError(type(exception).__name__, str(exception))
-    return status, replace(error, message=f"{error.message}; and the notebook could not be kept: {exception}")
+    said = redact(error.message)[:_MESSAGE_CHARACTERS]  # what comes behind may say that the disk is full
+    return status, replace(error, message=f"{said}; and the notebook could not be kept: {exception}")
 
 
 def _failed_cell(notebook: Any) -> int | None:

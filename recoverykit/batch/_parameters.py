@@ -175,7 +175,8 @@ def refuse_secret(name: str, value: Any) -> None:
     ValueError
         When the name speaks of a password, token or address, or the value is an address with a login in it.
     """
-    if SECRET_NAME.search(name.lower()) or (isinstance(value, str) and _LOGIN_IN_ADDRESS.search(value)):
+    texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    if SECRET_NAME.search(name.lower()) or any(_LOGIN_IN_ADDRESS.search(text) for text in texts):
         raise ValueError(
             "looks like a secret or a database address, and parameters are written into every executed notebook; "
             "name the source in the data spec instead"

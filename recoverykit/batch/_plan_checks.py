@@ -73,6 +73,8 @@ def check_names(
             problems += _unknown(stage.parameters, cell, f"stage {stage.name!r}: {name} has no parameter")
     in_segments = {parameter for name in of_segments for parameter in cells.get(name, {})}
     named = {*segments, *(name for stage in plan.stages for name in runs_over(stage.scope, segments) if name)}
+    if plan.segment_by and WHOLE_BOOK in named:
+        problems.append(f"a segment or group is named {WHOLE_BOOK!r}, as the whole book is; give it another value")
     for segment, parameters in plan.segment_parameters.items():
         if segment not in named:
             problems.append(f"segment_parameters: no segment {segment!r}; {nearest(segment, named)}")

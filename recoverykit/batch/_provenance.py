@@ -14,6 +14,8 @@ from recoverykit.batch._files import sha256_of
 
 _PACKAGE = Path(__file__).parents[1]
 _LOCK = _PACKAGE.parent / "requirements.lock"
+#: What decides what the package computes and how it looks: modules, rules, templates, styles.
+_SOURCES = frozenset({".py", ".yml", ".j2", ".css", ".json"})
 _MAIN_PACKAGES = (
     "duckdb",
     "formulaic",
@@ -23,23 +25,28 @@ _MAIN_PACKAGES = (
     "matplotlib",
     "nbclient",
     "nbconvert",
+    "nbformat",
     "numpy",
+    "openpyxl",
     "pandas",
     "pandera",
     "papermill",
     "pyarrow",
     "pydantic",
+    "pyyaml",
+    "scikit-learn",
     "scipy",
     "seaborn",
+    "sqlglot",
     "statsmodels",
 )
 
 
 @cache
 def library_hash() -> str:
-    """Return one SHA-256 over the source files of the package, names included."""
+    """Return one SHA-256 over the sources of the package, rules and templates among them, names included."""
     digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
+    for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _SOURCES and path.is_file()):
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
         digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")  # the same on every system
     return digest.hexdigest()
@@ -58,11 +65,6 @@ def package_versions() -> dict[str, str]:
 def lock_hash() -> str:
     """Return the SHA-256 of the lock file of the checkout that the package runs from; empty without one."""
     return sha256_of(_LOCK) if _LOCK.is_file() else ""
-
-
-def digest_of(content: Any) -> str:
-    """Return the SHA-256 of plain content, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def notebook_facts(path: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from recoverykit.batch._parameters import SECRET_NAME
 
 HIDDEN = "[hidden]"
 _SECRET = re.compile(rf"{SECRET_NAME.pattern}|(^|_)key(_|$)")
-_LOGIN = re.compile(r"(?<=://)[^/\s:@\"']*:[^/\s@\"']+(?=@)")
+_LOGIN = re.compile(r"(?<=://)[^/\s:@\"']*:[^/\s\"']+(?=@)")  # to the last @: a password may hold one
 #: Shorter values stand in ordinary text too often to be told from it.
 _SHORTEST = 6
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recoverykit.batch._chain import digest_of
 from recoverykit.batch._files import (
     BOOK,
     INDEX,
@@ -13,6 +14,7 @@ from recoverykit.batch._files import (
     MANIFEST,
     MARKER,
     NOTEBOOKS,
+    OWN_ENTRY,
     PAGES,
     PARTIAL,
     RESULTS,
@@ -23,7 +25,6 @@ from recoverykit.batch._files import (
     sha256_of_cover,
     storage_error,
 )
-from recoverykit.batch._provenance import digest_of
 from recoverykit.batch._tasks import TaskStatus
 from recoverykit.batch.manifest import RunStatus, read_manifest
 from recoverykit.errors import PlanError, RecoverykitError
@@ -117,9 +118,10 @@ def prepare_run_folder(
 
 
 def clear_for_tasks(folder: Path, keys: Collection[str]) -> None:
-    """Remove the cover, what speaks of the whole, and what tasks left that are no longer part of the run."""
+    """Remove the cover, its entry, what speaks of the whole, and what tasks left that are no longer part of the run."""
     try:
-        (folder / INDEX).unlink(missing_ok=True)
+        for name in (INDEX, OWN_ENTRY):
+            (folder / name).unlink(missing_ok=True)
         for name in (NOTEBOOKS, RESULTS, PAGES):
             for path in (folder / name).glob("*/*"):
                 key = path.relative_to(folder / name).as_posix()
@@ -196,7 +198,7 @@ def altered(folder: Path, hashes: Mapping[str, str]) -> str:
 
 def pack_files(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of what was made from all tasks together: pages, tables and cover."""
-    made = [*(folder / PAGES).glob("*/*.html"), *(folder / TABLES).iterdir(), folder / INDEX]
+    made = [*(folder / PAGES).glob("*/*.html"), *(folder / TABLES).glob("*"), folder / INDEX]
     hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in sorted(made) if path.is_file()}
     if INDEX in hashes:
         hashes[INDEX] = sha256_of_cover(folder / INDEX, own_seal(folder))

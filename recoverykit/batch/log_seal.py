@@ -246,7 +246,7 @@ def _seal_findings(links: Sequence[Mapping[str, Any] | None], secret: bytes | No
 def _sealed_rows(links: Sequence[Mapping[str, Any] | None]) -> dict[tuple[str, ...], tuple[int, str]]:
     """Return position and hash of each sealed row by its key."""
     rows = [link for link in links if link is not None and link.get("kind") == _ROW and _is_names(link.get("key"))]
-    return {tuple(row["key"]): (row["number"] - 1, str(row.get("row"))) for row in rows if "number" in row}
+    return {tuple(r["key"]): (r["number"] - 1, str(r.get("row"))) for r in rows if isinstance(r.get("number"), int)}
 
 
 def _appended(

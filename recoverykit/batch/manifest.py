@@ -14,10 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from recoverykit.batch._chain import digest_of
 from recoverykit.batch._files import MANIFEST, names_full_disk, write_text
 from recoverykit.batch._provenance import (
     code_facts,
-    digest_of,
     library_hash,
     lock_hash,
     notebook_facts,
@@ -33,6 +33,7 @@ __all__ = [
     "failures",
     "last_word",
     "library_hash",
+    "plan_hash",
     "read_manifest",
     "start_manifest",
     "status_counts",
@@ -219,7 +220,7 @@ def start_manifest(
         "started_at": begun.isoformat(timespec="seconds"),
         "ended_at": None,
         "reporting_date": reporting_date,
-        "plan": {"name": plan.name, "title": plan.title, "sha256": _plan_hash(plan)},
+        "plan": {"name": plan.name, "title": plan.title, "sha256": plan_hash(plan)},
         "selection": {name: list(chosen) for name, chosen in (selection or {}).items() if chosen},
         "data": dict(data),
         "book": earlier.get("book", {}),
@@ -322,7 +323,8 @@ def _stages(plan: Plan) -> list[dict[str, Any]]:
     return [{"name": s.name, "scope": str(s.scope), "notebooks": list(s.notebooks)} for s in plan.stages]
 
 
-def _plan_hash(plan: Plan) -> str:
+def plan_hash(plan: Plan) -> str:
+    """Return the SHA-256 of a plan, wherever its notebooks lie."""
     return digest_of(plan.model_dump(mode="json", exclude={"notebooks_folder"}))
 
 

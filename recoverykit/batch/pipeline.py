@@ -9,7 +9,8 @@ from recoverykit.batch._chain import key_from
 from recoverykit.batch._files import BOOK, INDEX, RESULTS, TABLES, names_full_disk, own_seal, storage_error
 from recoverykit.batch._log import RunLog
 from recoverykit.batch._owner import owned
-from recoverykit.batch._tasks import Task, TaskResult
+from recoverykit.batch._redact import redact
+from recoverykit.batch._tasks import Task, TaskResult, TaskStatus
 from recoverykit.batch.folder import (
     book_holds,
     claim_run_folder,
@@ -18,7 +19,7 @@ from recoverykit.batch.folder import (
     prepare_run_folder,
     prepared_book,
 )
-from recoverykit.batch.manifest import Manifest, RunStatus, read_manifest, start_manifest
+from recoverykit.batch.manifest import Manifest, RunStatus, plan_hash, read_manifest, start_manifest
 from recoverykit.batch.plan import Plan
 from recoverykit.batch.record import recorded
 from recoverykit.batch.render import render_pack
@@ -132,7 +133,7 @@ def run_pack(
             run_folder, plan_name=plan.name, reporting_date=reporting_date, partial=bool(part), fresh=fresh
         )
         log = RunLog(folder)
-        if _stands(folder, before, tasks, part, book_key, again):
+        if _stands(folder, before, plan, tasks, part, book_key, again):
             log.run_id = before["run_id"]
             log.write("nothing_to_do", tasks=len(tasks))
             return RunOutcome(RunStatus.COMPLETE, folder / INDEX, before)
@@ -180,19 +181,22 @@ def preview(
 def _stands(
     folder: Path,
     before: Mapping[str, Any],
+    plan: Plan,
     tasks: Sequence[Task],
     part: Mapping[str, Sequence[str]],
     book_key: str,
     again: frozenset[str],
 ) -> bool:
     """Tell whether the pack in a folder is whole and recorded, and just the one that would be made."""
-    if not own_seal(folder):
+    if not own_seal(folder) or before.get("status") != RunStatus.COMPLETE or "pack" not in before:
         return False
-    if before.get("status") != RunStatus.COMPLETE or before["tasks"].keys() != {task.key for task in tasks}:
+    asked = (plan_hash(plan), {task.key for task in tasks}, {name: list(chosen) for name, chosen in part.items()})
+    if asked != (before["plan"]["sha256"], set(before["tasks"]), before["selection"]):
         return False
-    if before["selection"] != {name: list(chosen) for name, chosen in part.items()} or "pack" not in before:
-        return False
-    if not book_holds(folder, before["book"], book_key) or pack_files(folder) != before["pack"]:
+    try:
+        if not book_holds(folder, before["book"], book_key) or pack_files(folder) != before["pack"]:
+            return False
+    except OSError:  # what cannot be read is made anew
         return False
     judge = Judge(folder, before, tasks, data_id=before["book"]["id"], again=again)
     return not any(judge.preview(tasks).values())
@@ -209,12 +213,14 @@ class _Told:
         self._log.write("run_started", tasks=len(self._manifest.content["tasks"]))
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._manifest.content.pop("pack", None)
         if isinstance(error, KeyboardInterrupt):
             self._manifest.finish(RunStatus.INTERRUPTED, reason="interrupted by a signal")
         elif isinstance(error, OSError):
-            self._manifest.finish(RunStatus.FAILED, reason=f"{error.strerror or error}")
+            self._manifest.finish(RunStatus.FAILED, reason=redact(f"{error.strerror or error}"))
         elif error is not None:
-            self._manifest.finish(RunStatus.FAILED, reason=str(error) or type(error).__name__)
+            self._manifest.finish(RunStatus.FAILED, reason=redact(str(error)) or type(error).__name__)
         content = self._manifest.content
         self._log.write("run_ended", status=content["status"], reason=content["reason"])
         if isinstance(error, OSError):
@@ -264,7 +270,9 @@ def _finish(
         status = manifest.finish(RunStatus.FAILED, reason="the disk was full; free space and run again")
         return RunOutcome(status, None, manifest.content, executed)
     folder = manifest.run_folder
-    gather_tables(folder / RESULTS, folder / TABLES)
+    # Results of an earlier run may lie beside those of this one, for notebooks that were not started.
+    gather_tables(folder / RESULTS, folder / TABLES, keys={r.key for r in results if r.status is TaskStatus.DONE})
+    manifest.content["pack"] = {}  # none yet: who meets this once the process is gone knows that it was killed here
     status = manifest.finish()
     pack = render_pack(folder, templates=templates)
     if pack.not_rendered and status is RunStatus.COMPLETE:

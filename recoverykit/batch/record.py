@@ -52,6 +52,8 @@ LEDGER = "record.jsonl"
 FORMAT = 1
 #: Kind of an entry of the record.
 RUN = "run"
+_FORM = {"hash": str, "number": int, "run_id": str, "outputs": dict, "inputs": dict, "code": dict, "notebooks": dict}
+_FORM |= {"environment": dict, "plan": dict}
 
 
 @contextmanager
@@ -124,8 +126,12 @@ def own_entry(run_folder: str | Path) -> dict[str, Any] | None:
         entry = json.loads((Path(run_folder) / OWN_ENTRY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    plain = isinstance(entry, dict) and isinstance(entry.get("hash"), str) and isinstance(entry.get("outputs"), dict)
-    return entry if plain else None
+    return entry if is_entry(entry) else None
+
+
+def is_entry(link: Any) -> bool:
+    """Tell whether a line of the record has the form of a run's entry, whether or not it is true."""
+    return isinstance(link, dict) and all(isinstance(link.get(name), kind) for name, kind in _FORM.items())
 
 
 def environment() -> dict[str, str]:

@@ -64,7 +64,7 @@ def render_page(
     path = Path(executed_notebook)
     try:
         notebook = nbformat.read(path, as_version=4)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
         raise NotebookError(f"the executed notebook {path.name} cannot be read: {error}") from error
     for cell in notebook.cells:
         if cell.cell_type == "code":  # warnings belong to the notebook, which is kept, not before the management

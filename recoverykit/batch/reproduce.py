@@ -1,4 +1,4 @@
-"""A run once more: the recorded plan, parameters and date, and its result tables held against the first ones.
+"""A run once more: the recorded plan, parameters and date, and its result tables held against those recorded.
 
 Two runs of the same code on the same data in the same environment give the same bytes in ``results/`` and ``tables/``.
 Pages and executed notebooks hold times and paths of their run, and are not compared.
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from recoverykit.batch._chain import Fault
 from recoverykit.batch._files import RESULTS, TABLES, sha256_of
+from recoverykit.batch._plan_checks import stages_before
 from recoverykit.batch._tasks import Task
 from recoverykit.batch.manifest import read_manifest
 from recoverykit.batch.pipeline import injected_parameters
@@ -83,7 +84,7 @@ def recorded_run(run_folder: str | Path, target: str | Path) -> RecordedRun:
     except ValidationError as error:
         raise RecoverykitError(f"the recorded plan is of another version of the form: {error}") from None
     date = manifest["reporting_date"]
-    places = injected_parameters(target, date)
+    places, before = injected_parameters(target, date), stages_before(plan, [])
     tasks = [
         Task(
             task["notebook"],
@@ -91,6 +92,7 @@ def recorded_run(run_folder: str | Path, target: str | Path) -> RecordedRun:
             task["stage"],
             task["segment"],
             {name: places.get(name, value) for name, value in task["parameters"].items()},
+            before.get(task["stage"], ()),
         )
         for task in manifest["tasks"].values()
     ]
@@ -99,21 +101,30 @@ def recorded_run(run_folder: str | Path, target: str | Path) -> RecordedRun:
 
 
 def compare_results(run_folder: str | Path, again: str | Path) -> list[Finding]:
-    """Compare result files and tables of two runs byte by byte.
+    """Compare result files and tables of a run with those that another one has left, byte by byte.
 
     Parameters
     ----------
-    run_folder, again : path
-        The first run and the one to be held against it.
+    run_folder : path
+        A recorded run; what counts is what its entry says of its files, whatever has become of them since.
+    again : path
+        The run to be held against it.
 
     Returns
     -------
     list of Finding
         Altered, missing in the second or added there; empty when the bytes are the same.
+
+    Raises
+    ------
+    RecoverykitError
+        When the run has no entry of its own.
     """
-    first, second = (
-        {name: sha256_of(Path(root) / name) for name in _files(Path(root))} for root in (run_folder, again)
-    )
+    entry = own_entry(run_folder)
+    if entry is None:
+        raise RecoverykitError(f"{run_folder} holds no entry of the record, with which results would be compared")
+    first = {name: digits for name, digits in entry["outputs"].items() if name.partition("/")[0] in COMPARED}
+    second = {name: sha256_of(Path(again) / name) for name in _files(Path(again))}
     found = [Finding(Fault.MISSING, name) for name in first.keys() - second.keys()]
     found += [Finding(Fault.ADDED, name) for name in second.keys() - first.keys()]
     found += [Finding(Fault.ALTERED, name) for name in first.keys() & second.keys() if first[name] != second[name]]

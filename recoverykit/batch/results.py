@@ -8,10 +8,11 @@ alone, so that two runs can be compared.
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -142,16 +143,7 @@ def collect_results(results_folder: str, notebook: str, table: str, *, required:
         return pd.DataFrame({_SEGMENT: pd.Series(dtype=object)})
     if not paths:
         raise InsufficientDataError(_nothing_there(Path(results_folder), notebook, table))
-    parts = []
-    for path in paths:
-        part = pq.read_table(path)
-        segment = (part.schema.metadata or {}).get(b"recoverykit.segment", path.parent.name.encode()).decode()
-        if _SEGMENT not in part.column_names:
-            part = part.add_column(0, _SEGMENT, pa.array([segment] * part.num_rows, pa.string()))
-        parts.append((segment, part.replace_schema_metadata(None)))
-    joined = pa.concat_tables([part for _, part in sorted(parts, key=lambda p: p[0])], promote_options="permissive")
-    frame = joined.to_pandas()
-    return frame[[_SEGMENT, *[column for column in frame.columns if column != _SEGMENT]]]
+    return _joined(paths)
 
 
 def read_records(results_folder: str, notebook: str) -> dict[str, dict[str, Any]]:
@@ -175,7 +167,9 @@ def read_records(results_folder: str, notebook: str) -> dict[str, dict[str, Any]
     return {record[_SEGMENT]: record for record in sorted(records, key=lambda r: r[_SEGMENT])}
 
 
-def gather_tables(results_folder: str | Path, tables_folder: str | Path) -> list[Path]:
+def gather_tables(
+    results_folder: str | Path, tables_folder: str | Path, *, keys: Collection[str] | None = None
+) -> list[Path]:
     """Write each table of each notebook, all segments together, as Parquet and as CSV.
 
     Parameters
@@ -184,6 +178,8 @@ def gather_tables(results_folder: str | Path, tables_folder: str | Path) -> list
         Where the notebooks wrote.
     tables_folder : path
         Where ``<notebook>.<table>.parquet`` and ``.csv`` are written.
+    keys : collection of str, optional
+        Executions whose results count, as ``<notebook>/<folder of the segment>``; all that are there by default.
 
     Returns
     -------
@@ -196,9 +192,13 @@ def gather_tables(results_folder: str | Path, tables_folder: str | Path) -> list
         When the folder is not writable or the disk is full.
     """
     written = []
-    found = {(path.parents[1].name, path.stem) for path in Path(results_folder).glob("*/*/*.parquet")}
-    for notebook, table in sorted(found):
-        frame = collect_results(str(results_folder), notebook, table)
+    parts: dict[tuple[str, str], list[Path]] = {}
+    for path in sorted(Path(results_folder).glob("*/*/*.parquet")):
+        notebook = path.parents[1].name
+        if keys is None or f"{notebook}/{path.parent.name}" in keys:
+            parts.setdefault((notebook, path.stem), []).append(path)
+    for (notebook, table), paths in sorted(parts.items()):
+        frame = _joined(paths)
         stem = Path(tables_folder) / f"{notebook}.{table}"
         parquet, csv = stem.with_name(f"{stem.name}.parquet"), stem.with_name(f"{stem.name}.csv")
         with written_aside(parquet) as partial:
@@ -207,6 +207,20 @@ def gather_tables(results_folder: str | Path, tables_folder: str | Path) -> list
             frame.to_csv(partial, index=False, lineterminator="\n", date_format="%Y-%m-%d")
         written += [csv, parquet]
     return written
+
+
+def _joined(paths: Iterable[Path]) -> pd.DataFrame:
+    """Return one table of several segments, sorted by the name of the segment."""
+    parts = []
+    for path in paths:
+        part = pq.read_table(path)
+        segment = (part.schema.metadata or {}).get(b"recoverykit.segment", path.parent.name.encode()).decode()
+        if _SEGMENT not in part.column_names:
+            part = part.add_column(0, _SEGMENT, pa.array([segment] * part.num_rows, pa.string()))
+        parts.append((segment, part.replace_schema_metadata(None)))
+    joined = pa.concat_tables([part for _, part in sorted(parts, key=lambda p: p[0])], promote_options="permissive")
+    frame = joined.to_pandas()
+    return frame[[_SEGMENT, *[column for column in frame.columns if column != _SEGMENT]]]
 
 
 def _to_arrow(name: str, frame: pd.DataFrame) -> pa.Table:
@@ -222,6 +236,8 @@ def _to_arrow(name: str, frame: pd.DataFrame) -> pa.Table:
 
 def _json_safe(value: Any, place: str) -> Any:
     """Return a value as JSON can hold it: plain numbers, ISO dates, null for what is not a number."""
+    if isinstance(value, np.ndarray | np.datetime64) and value.dtype == "datetime64[ns]":
+        value = value.astype("datetime64[us]")  # which numpy makes a date of, where nanoseconds become a number
     if hasattr(value, "item") and not isinstance(value, pd.Series | pd.Index) and getattr(value, "ndim", 0) == 0:
         value = value.item()
     if value is None or value is pd.NaT or isinstance(value, str | bool | int):

@@ -1,16 +1,19 @@
 """What has to be executed, and why: a task whose inputs and outputs are those of its last execution is not.
 
-The inputs of a task are its notebook, its parameters, the prepared data, the library, the installed packages with their
-lock, and the results of the stages that it comes after. Each is kept as a hash in the manifest, so that the reason can
-be told. Results count by their content: when an earlier stage comes to the same ones again, what rests on them holds.
+The inputs of a task are its notebook, its parameters with the files that they name, the prepared data, the library, the
+main packages with their lock, and the results of the stages that it comes after. Each is kept as a hash in the
+manifest, so that the reason can be told. Results count by their content: when an earlier stage comes to the same ones
+again, what rests on them holds.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recoverykit.batch._files import RESULTS
-from recoverykit.batch._provenance import code_facts, digest_of, lock_hash, notebook_facts, package_versions
+from recoverykit.batch._chain import digest_of
+from recoverykit.batch._files import RESULTS, sha256_of
+from recoverykit.batch._provenance import code_facts, lock_hash, notebook_facts, package_versions
 from recoverykit.batch._tasks import CellError, Task, TaskResult, TaskStatus
 from recoverykit.batch.folder import altered
 from recoverykit.batch.manifest import last_word
@@ -23,6 +26,7 @@ _WORDS = {
     "code": "the library has changed",
     "environment": "the installed packages or their lock have changed",
     "upstream": "results that it rests on have changed",
+    "files": "a file that a parameter names has changed",
 }
 NOT_BEFORE = "not run before"
 
@@ -64,6 +68,7 @@ class Judge:
         }
         self._upstream: dict[tuple[str, ...], str] = {}
         self._altered: dict[str, str] = {}
+        self._files: dict[str, str] = {}
 
     def inputs(self, task: Task, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         """Return the hashes of all that a task reads.
@@ -82,6 +87,7 @@ class Judge:
             "parameters": _parameters_digest(task.parameters),
             **self._common,
             "upstream": self._upstream[task.after],
+            "files": digest_of(self._named_files(task)),
         }
 
     def reason(self, task: Task, entries: Mapping[str, Mapping[str, Any]]) -> str:
@@ -127,6 +133,15 @@ class Judge:
                 stages.add(task.stage)
         self._upstream.clear()
         return said
+
+    def _named_files(self, task: Task) -> dict[str, str]:
+        """Return by parameter the hash of each file that one names, as a kernel in its folder finds it."""
+        named = {}
+        for name, value in task.parameters.items():
+            path = os.path.join(os.path.dirname(task.path), value) if isinstance(value, str) else ""
+            if name not in _PLACES and os.path.isfile(path) and os.access(path, os.R_OK):
+                named[name] = self._files[path] = self._files.get(path) or sha256_of(Path(path))
+        return named
 
     def result(self, task: Task) -> TaskResult:
         """Return the result of the last execution, as it stands in the earlier manifest."""

@@ -14,12 +14,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from recoverykit.batch._executors import WorkerDied, Workers, dask_workers, process_workers
+from recoverykit.batch._executors import WorkerDied, Workers, dask_workers, lost_workers, process_workers
 from recoverykit.batch._files import PARTIAL, RESULTS, names_full_disk
 from recoverykit.batch._kernel import execute_task
 from recoverykit.batch._progress import Progress
 from recoverykit.batch._tasks import CellError, Limits, Task, TaskResult, TaskStatus
-from recoverykit.errors import PlanError, RecoverykitError
+from recoverykit.errors import PlanError
 
 DEFAULT_TIMEOUT_SECONDS = 1800.0
 DEFAULT_RETRIES = 1
@@ -244,7 +244,7 @@ def _submitted(workers: Workers, task: Task, folder: str, limits: Limits, token:
     try:
         return workers.executor.submit(execute_task, task, folder, limits, token)
     except Exception as error:
-        raise RecoverykitError(f"the workers cannot be reached any more: {error or type(error).__name__}") from error
+        raise lost_workers(error) from error
 
 
 def _result_of(future: Future[TaskResult], task: Task) -> tuple[TaskResult, bool]:

@@ -20,7 +20,8 @@ def run_state(run_folder: str | Path) -> tuple[dict[str, Any], Owner | None]:
     """Return how a run stands, and the process that is at it.
 
     A manifest that says ``running`` without such a process is that of a killed run: its status becomes ``killed``, and
-    its tasks that ran or were still to come become ``not_run``, each with the reason.
+    its tasks that ran or were still to come become ``not_run``, each with the reason. Killed is also a run
+    whose notebooks have all ended and whose pack was never made.
 
     Parameters
     ----------
@@ -42,7 +43,8 @@ def run_state(run_folder: str | Path) -> tuple[dict[str, Any], Owner | None]:
     folder = Path(run_folder)
     owner = owner_of(folder)  # before the manifest: a run that ends in between has then written its last word
     content = read_manifest(folder)
-    if content["status"] != RunStatus.RUNNING or owner is not None:
+    cut_off = content["status"] == RunStatus.RUNNING or content.get("pack") == {}
+    if not cut_off or owner is not None:
         return content, owner
     tasks = {key: _put_right(task) for key, task in content["tasks"].items()}
     reason = "the process of the run was killed, or its machine went down; run it again to go on"

@@ -18,6 +18,7 @@ from recoverykit.batch.record import (
     RUN,
     environment,
     hash_of,
+    is_entry,
     listed_files,
     own_entry,
     rests_on,
@@ -147,17 +148,17 @@ def verify_run(
 def changed_since(entry: Mapping[str, Any]) -> list[Finding]:
     """Say which data, notebooks, package source and environment are not those of an entry any more."""
     found = []
-    if entry["code"]["sha256"] != library_hash():
-        found.append(Finding(Fault.ALTERED, "code", f"the run had recoverykit {entry['code']['version']}"))
+    if entry["code"].get("sha256") != library_hash():
+        found.append(Finding(Fault.ALTERED, "code", f"the run had recoverykit {entry['code'].get('version')}"))
     if entry["environment"] != environment():
         here, then = environment(), entry["environment"]
         other = [name for name in here if here[name] != then.get(name) and name != "packages_sha256"]
         found.append(Finding(Fault.ALTERED, "environment", ", ".join(other) or "installed packages"))
     for name, digits in entry["notebooks"].items():
-        path = Path(entry["plan"]["notebooks_folder"]) / f"{name}.ipynb"
+        path = Path(entry["plan"].get("notebooks_folder", "")) / f"{name}.ipynb"
         found += _compared(path, f"notebook {name}", digits)
     spec = entry["inputs"].get("spec", "")
-    for name, digits in entry["inputs"]["hashes"].items() if spec else ():
+    for name, digits in entry["inputs"].get("hashes", {}).items() if spec else ():
         found += _compared(Path(spec).parent / name, f"data {name}", digits)
     return found
 
@@ -165,7 +166,7 @@ def changed_since(entry: Mapping[str, Any]) -> list[Finding]:
 def _entry_of(folder: Path, links: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], list[Finding]]:
     """Return the entry to hold a folder against, that of the record first, and say where it and the copy differ."""
     own = own_entry(folder)
-    of_runs = [link for link in links if link.get("kind") == RUN and isinstance(link.get("outputs"), dict)]
+    of_runs = [link for link in links if link.get("kind") == RUN and is_entry(link)]
     recorded = _recorded(folder.name, own, of_runs)
     if own is None:
         if recorded is None:

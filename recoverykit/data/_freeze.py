@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from recoverykit.data._columns import OPERATION_TABLES
+from recoverykit.data._columns import LEDGER_TABLES, OPERATION_TABLES
 from recoverykit.data._table_rules import DATED, ONE_DAY
 from recoverykit.vocabulary import Outcome
 
@@ -18,6 +18,8 @@ _MONEY = {
     "instalments": "due_amount",
     "promises": "promised_amount",
     "court": "claim_amount",
+    "cure_arrears": "arrears_amount",
+    "indirect_costs": "amount",
 }
 #: What happened to a row after it came up: the date, what else was not known before it, and what it reads as then.
 #: A payment of which only the last day is known reads as none: how much had come earlier cannot be told.
@@ -30,6 +32,8 @@ _KNOWN_LATER: dict[tuple[str, str], tuple[str, dict[str, float | None]]] = {
     ("court", "withdrawal_date"): ("emptied", {}),
     ("court", "enforcement_date"): ("emptied", {}),
 }
+#: Tables of facilities that a bank may give or not: they go with a facility that was cut, and when nothing is left.
+_OPTIONAL = ("collateral", *OPERATION_TABLES, *LEDGER_TABLES)
 #: Amounts as of the day on which the tables were drawn up, which say nothing about an earlier one.
 _AS_OF_LATER = {"episodes": ("outstanding",), "court": ("recovered_amount", "cost_amount")}
 
@@ -59,8 +63,8 @@ def freeze(
     Rows dated later are cut; episodes that ended later become open, and what became of instalments, promises and court
     cases later is emptied. Where anything was cut or emptied, ``outstanding`` of episodes and the recovered amount and
     cost of court cases are emptied too, because they stood at a later date. The collateral value of ``facilities``
-    carries no date and stays; so do scenarios and the days on which something falls due. A table of the recovery unit
-    of which nothing is left is left out.
+    carries no date and stays; so do scenarios and the days on which something falls due. Collateral, and tables of the
+    recovery unit and of the ledger, lose the rows of facilities that were cut, and are left out when nothing is left.
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ def freeze(
         New frames with a plain range index where rows were cut.
     exclusions : DataFrame
         Columns table, reason, n_rows, amount (currency; EAD of episodes, amount of cash flows, value of collateral,
-        what was due, promised or claimed in rows of the recovery unit; 0 elsewhere).
+        what was due, promised or claimed in rows of the recovery unit, arrears, indirect costs; 0 elsewhere).
 
     Examples
     --------
@@ -96,7 +100,7 @@ def freeze(
         if rows and table in frozen:
             emptied = {name: np.nan for name in columns if name in frozen[table]}
             frozen[table] = frozen[table].assign(**emptied) if emptied else frozen[table]
-    kept = {name: frame for name, frame in frozen.items() if len(frame) or name not in OPERATION_TABLES}
+    kept = {name: frame for name, frame in frozen.items() if len(frame) or name not in _OPTIONAL}
     return kept, exclusions_frame(rows)
 
 
@@ -139,12 +143,12 @@ def _empty_what_came_later(
 def _cut_unborn_facilities(
     tables: Mapping[str, pd.DataFrame], frozen: dict[str, pd.DataFrame]
 ) -> list[tuple[str, str, int, float]]:
-    """Cut what the tables of the recovery unit say of facilities that were cut themselves."""
+    """Cut what optional tables say of facilities that were cut themselves, such as a valuation before the loan."""
     if "facility_id" not in frozen.get("facilities", pd.DataFrame()):
         return []
     unborn = set(tables["facilities"]["facility_id"]) - set(frozen["facilities"]["facility_id"])
     rows = []
-    for table in OPERATION_TABLES:
+    for table in _OPTIONAL:
         frame = frozen.get(table, pd.DataFrame())
         if not unborn or "facility_id" not in frame:
             continue

@@ -7,9 +7,10 @@ module knows where bytes lie; it does not know what a column means.
 import csv
 import glob
 import hashlib
-import hmac
 import io
 import os
+import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as parquet
 
 from recoverykit.data._connecting import connect
+from recoverykit.data._hashing import hash_columns
 from recoverykit.data._spec_models import (
     ConnectionQuery,
     ConnectionTable,
@@ -106,20 +108,22 @@ class Reader:
         SpecError
             When a query fails, or a column to be hashed is not there.
         """
+        return hash_columns(self._parts(table), table.hashed, self.spec.hash_key_env)
+
+    def _parts(self, table: TableSpec) -> dict[str, arrow.Table]:
         source = table.source
         if isinstance(source, CsvFiles | ParquetFiles):
-            return {"": self._hashed(_read_files(self.paths(source), source), table)}
+            return {"": _read_files(self.paths(source), source)}
         if isinstance(source, FilesQuery):
-            read = {name: _read_files(self.paths(files), files) for name, files in source.files.items()}
-            return {name: self._hashed(part, table) for name, part in read.items()}
+            return {name: _read_files(self.paths(files), files) for name, files in source.files.items()}
         if isinstance(source, Rows):
-            return {"": self._hashed(_read_rows(source), table)}
+            return {"": _read_rows(source)}
         relation = self._relation(source)
         try:
             result = relation.to_pyarrow()
         except Exception as error:
             raise SpecError(f"connection {source.connection}: the query failed ({type(error).__name__})") from None
-        return {"": self._hashed(result, table, strict=True)}
+        return {"": _without_twins(result, f"connection {source.connection}: the result")}
 
     def paths(self, files: Files) -> list[Path]:
         """Return the files that the paths and globs of a source stand for, sorted.
@@ -166,24 +170,6 @@ class Reader:
             words = f"connection {source.connection}: cannot read {what} ({type(error).__name__})"
             raise SpecError(f"{words}; check its name, or run the query in the database") from None
 
-    def _hashed(self, table: arrow.Table, spec: TableSpec, strict: bool = False) -> arrow.Table:
-        absent = [name for name in spec.hashed if name not in table.column_names]
-        if strict and absent:
-            raise SpecError(f"columns to be hashed must stand in the result under their own names: {', '.join(absent)}")
-        present = [name for name in spec.hashed if name in table.column_names]
-        if not present:
-            return table
-        key = os.environ.get(self.spec.hash_key_env or "", "")
-        if not key:
-            name = self.spec.hash_key_env
-            raise SpecError(
-                f"the environment variable {name} with the key of hashed columns is not set or empty; set it"
-            )
-        for name in present:
-            position = table.column_names.index(name)
-            table = table.set_column(position, name, hash_values(table.column(name), key.encode()))
-        return table
-
 
 def run_query(query: FilesQuery, parts: Mapping[str, arrow.Table]) -> arrow.Table:
     """Run a query in a database of its own that sees the named tables and nothing else.
@@ -198,44 +184,32 @@ def run_query(query: FilesQuery, parts: Mapping[str, arrow.Table]) -> arrow.Tabl
     Raises
     ------
     SpecError
-        With the first line of what DuckDB says.
+        With the first line of what DuckDB says, but for the values in it; or when two columns have one name.
     """
     with duckdb.connect(config={"python_enable_replacements": "false"}) as connection:
         for name, part in parts.items():
             connection.register(name, part)
         connection.execute("SET enable_external_access = false")
         try:
-            return connection.sql(query.sql).to_arrow_table()
+            result = connection.sql(query.sql).to_arrow_table()
         except (duckdb.Error, AttributeError) as error:
             said = str(error).splitlines()[0] if isinstance(error, duckdb.Error) else "it is no SELECT"
+            # a value that cannot be cast stands in single quotes, and it may be anything that a file holds
+            said = re.sub(r"'.*'", "(value hidden)", said)
             raise SpecError(f"the query over {', '.join(parts)} failed: {said}") from None
+    return _without_twins(result, f"the query over {', '.join(parts)}")
 
 
-def hash_values(values: arrow.ChunkedArray, key: bytes) -> arrow.Array:
-    """Return the HMAC-SHA256 of each value as 64 hexadecimal digits; equal values give equal hashes.
+def _without_twins(table: arrow.Table, what: str) -> arrow.Table:
+    """Return a table whose columns have names of their own."""
+    twice = _twice(table.column_names)
+    if twice:
+        raise SpecError(f"{what} has columns of the same name: {', '.join(twice)}; give each a name of its own with AS")
+    return table
 
-    Parameters
-    ----------
-    values : ChunkedArray of n_rows
-        Text or whole numbers; surrounding blanks do not count.
-    key : bytes
-        The secret key.
 
-    Returns
-    -------
-    Array of text, n_rows
-        Missing values stay missing.
-
-    Examples
-    --------
-    >>> hash_values(arrow.chunked_array([["4165550100", None]]), b"key").is_null().to_pylist()
-    [False, True]
-    """
-    encoded = values.cast(arrow.string()).combine_chunks().dictionary_encode()
-    digests = [
-        hmac.new(key, text.strip().encode(), hashlib.sha256).hexdigest() for text in encoded.dictionary.to_pylist()
-    ]
-    return arrow.array(digests, type=arrow.string()).take(encoded.indices)
+def _twice(names: Sequence[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def header(path: Path, files: Files) -> list[str]:
@@ -310,7 +284,7 @@ def _read_csv(path: Path, files: CsvFiles) -> arrow.Table:
     names = header(path, files)
     if not names:
         raise UnreadableTable(f"{path.name} is empty; not even a header line was found")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = _twice(names)
     if twice:
         raise UnreadableTable(f"{path.name} has columns of the same name: {', '.join(twice)}")
     odd_rows: list[int] = []
@@ -341,4 +315,4 @@ def _read_csv(path: Path, files: CsvFiles) -> arrow.Table:
     return table.rename_columns(names)
 
 
-__all__ = ["Reader", "UnreadableTable", "file_hashes", "hash_values", "header", "run_query"]
+__all__ = ["Reader", "UnreadableTable", "file_hashes", "header", "run_query"]

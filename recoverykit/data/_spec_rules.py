@@ -81,6 +81,18 @@ def _table_problems(name: str, table: Mapping[str, Any], contract: TableContract
         for column in sorted(set(constants) & set(columns), key=str):
             yield Problem(("tables", name, "constants", column), f"{column} is also under columns; keep one")
     yield from _value_problems(name, table, contract)
+    yield from _zone_problems(name, table)
+
+
+def _zone_problems(name: str, table: Mapping[str, Any]) -> Iterator[Problem]:
+    """Tell date formats with a time zone: the contract's days and times are those of the place, without one."""
+    formats = table.get("date_formats")
+    for column, pattern in formats.items() if isinstance(formats, Mapping) else ():
+        if re.search(r"%[zZ]", str(pattern)):
+            text = (
+                f"{pattern!r} reads a time zone; convert {column} to the local day or time, without one, in the source"
+            )
+            yield Problem(("tables", name, "date_formats", column), text)
 
 
 def _value_problems(name: str, table: Mapping[str, Any], contract: TableContract) -> Iterator[Problem]:
@@ -100,9 +112,9 @@ def _source_problems(name: str, table: Mapping[str, Any], data: Mapping[str, Any
     """Tell connections that are not declared, names of files that no query uses, and hashing without a key."""
     source = table.get("source")
     source = source if isinstance(source, Mapping) else {}
-    connections = data.get("connections") or {}
-    if isinstance(connections, Mapping) and "connection" in source and source["connection"] not in connections:
-        text = f"no connection {source['connection']!r} is declared; {nearest(str(source['connection']), connections)}"
+    connections, wanted = data.get("connections") or {}, source.get("connection")
+    if isinstance(connections, Mapping) and isinstance(wanted, str) and wanted not in connections:
+        text = f"no connection {wanted!r} is declared; {nearest(wanted, connections)}"
         yield Problem(("tables", name, "source", "connection"), text)
     files, sql = source.get("files"), source.get("sql")
     for file in files if isinstance(files, Mapping) and isinstance(sql, str) else ():

@@ -108,12 +108,12 @@ def read_strict_yaml(path: Path) -> StrictYaml:
         raise SpecError(f"cannot read {path}: {type(error).__name__}; give the path of a YAML file in UTF-8") from error
     try:
         node = yaml.compose(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
+        result = StrictYaml()
+        result.data = None if node is None else _value(node, (), result)
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SpecError(f"{path}{where}: this is no valid YAML ({getattr(error, 'problem', error)})") from error
-    result = StrictYaml()
-    result.data = None if node is None else _value(node, (), result)
     return result
 
 

@@ -35,6 +35,8 @@ from recoverykit.errors import SpecError
 
 __all__ = ["DataSpec", "TableSpec", "TableSpecs", "read_spec", "spec_json_schema"]
 
+#: Parts whose values may hold a secret that was put in the wrong place; messages never repeat them.
+_NEVER_SHOWN = ("connections", "hash_key_env")
 #: Where editors find the rules of the format.
 SCHEMA_TITLE = "recoverykit data spec"
 
@@ -190,8 +192,8 @@ def _told(entry: dict[str, Any], content: StrictYaml) -> Problem:
         ]
         return Problem(plain, "; ".join([str(entry["msg"]), *unknown]))
     text = str(entry["msg"]).removeprefix("Value error, ")
-    shown = f", found {found!r}" if isinstance(found, str | int | float | bool) and kind != "value_error" else ""
-    return Problem(plain, f"{text[:1].lower()}{text[1:]}{shown}")
+    tells = isinstance(found, str | int | float | bool) and kind != "value_error" and place[0] not in _NEVER_SHOWN
+    return Problem(plain, f"{text[:1].lower()}{text[1:]}{f', found {found!r}' if tells else ''}")
 
 
 def _part_at(place: Place) -> type[SpecPart]:

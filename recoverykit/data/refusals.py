@@ -164,7 +164,8 @@ def sql_names(sql: str) -> list[str]:
     >>> sql_names("SELECT * EXCLUDE (ssn), gender AS g FROM loans -- age")
     ['SELECT', 'EXCLUDE', 'gender', 'AS', 'g', 'FROM', 'loans']
     """
-    text = re.sub(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", " ", sql, flags=re.DOTALL)
+    # a quoted name goes first: what looks like a comment or a text inside it hides nothing that follows
+    text = re.sub(r"(\"[^\"]*\")|--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", r"\1 ", sql, flags=re.DOTALL)
     text = re.sub(r"\b(EXCLUDE|EXCEPT)\s*\([^)]*\)", r"\1 ", text, flags=re.IGNORECASE)
     quoted = re.findall(r'"([^"]+)"', text)
     plain = re.findall(r"\b[^\W\d]\w*\b(?!\s*\()", re.sub(r'"[^"]*"', " ", text))

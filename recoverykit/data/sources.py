@@ -276,16 +276,21 @@ def _check_names(
 
 
 def _check_currency(name: str, table: TableSpec, raw: arrow.Table, currency: str, findings: _Findings) -> None:
-    column = table.columns.get(CURRENCY_COLUMN, CURRENCY_COLUMN)
-    if column not in raw.column_names:
+    column, constant = table.columns.get(CURRENCY_COLUMN, CURRENCY_COLUMN), table.constants.get(CURRENCY_COLUMN)
+    if constant is not None:
+        codes = arrow.chunked_array([[_as_text(constant)] * raw.num_rows])
+    elif column in raw.column_names:
+        codes = compute.utf8_trim_whitespace(raw.column(column).cast(arrow.string()))
+    else:
         return
-    codes = raw.column(column)
-    found = sorted({"(missing)" if code is None else str(code).strip() for code in compute.unique(codes).to_pylist()})
-    if found != [currency]:
-        broken = compute.fill_null(compute.not_equal(codes.cast(arrow.string()), currency), True)
-        words = f"currency must be {currency} in every row, found {shown_values(found)}"
+    mapped = {} if constant is not None else table.values.get(CURRENCY_COLUMN, {})
+    meant = {code: _as_text(mapped.get(code, code or "(missing)")) for code in compute.unique(codes).to_pylist()}
+    wrong = [code for code, word in meant.items() if word != currency]
+    if wrong:
+        broken = compute.is_in(codes, value_set=arrow.array(wrong, type=codes.type))
+        words = f"currency must be {currency} in every row, found {shown_values(meant.values())}"
         advice = "convert the amounts, or make one spec per currency"
-        findings.violations.append(Violation(name, f"{words}; {advice}", int(compute.sum(broken).as_py() or 0)))
+        findings.violations.append(Violation(name, f"{words}; {advice}", int(compute.sum(broken).as_py())))
 
 
 def _parse_table(

@@ -63,10 +63,8 @@ def clusters(rows: ir.Table, definition: DefaultDefinition) -> ir.Table:
     marked = _with_cluster_start(rows, definition)
     started = marked.filter(marked.start.notnull())
     months_quiet = started.month - started.last_trigger
-    forborne = (started.last_forborne >= started.start).coalesce(False)
-    year_over = (started.month - started.start >= definition.forborne_probation_months) | ~forborne
-    year_after_grant = (started.month - started.last_grant >= definition.forborne_probation_months).coalesce(True)
-    clear = (months_quiet >= definition.probation_months) & year_over & year_after_grant
+    year_over = (started.month - started.last_grant >= definition.forborne_probation_months).coalesce(True)
+    clear = (months_quiet >= definition.probation_months) & year_over
     at_start = started.month == started.start
     # A facility that is closed in the month of its default owes nothing any more: what it owed stood a month before.
     owed = ibis.ifelse(
@@ -146,7 +144,11 @@ def _with_triggers(rows: ir.Table, definition: DefaultDefinition) -> ir.Table:
 
 
 def _with_cluster_start(rows: ir.Table, definition: DefaultDefinition) -> ir.Table:
-    """Give each row the start of its cluster, and the last trigger, forborne month and grant up to it."""
+    """Give each row the start of its cluster, and the last trigger and grant of forbearance up to it.
+
+    Forbearance that stands when a cluster starts counts as granted then: the year runs from the later of default and
+    grant, and goes on when the flag is taken away or a later trigger starts another cluster of the same default.
+    """
     in_order = ibis.window(group_by="facility_id", order_by="month")
     so_far = ibis.cumulative_window(group_by="facility_id", order_by="month")
     before = ibis.window(group_by="facility_id", order_by="month", rows=(None, -1))
@@ -155,14 +157,13 @@ def _with_cluster_start(rows: ir.Table, definition: DefaultDefinition) -> ir.Tab
     seen = rows.mutate(
         last_trigger=trigger_month.max().over(so_far),
         earlier_trigger=trigger_month.max().over(before),
-        last_forborne=ibis.ifelse(rows.forborne, rows.month, never).max().over(so_far),
         earlier_forborne=rows.forborne.lag().over(in_order),
         earlier_balance=rows.balance_amount.lag().over(in_order),
     )
     quiet = seen.month - seen.earlier_trigger
     opens = seen.trigger & (quiet > definition.probation_months).coalesce(True)
-    # A grant before the first default is older than the default, which counts from its own start.
-    granted = seen.forborne & ~seen.earlier_forborne.coalesce(False) & (seen.month >= seen.first_month)
+    is_new = ~seen.earlier_forborne.coalesce(False) | opens
+    granted = seen.forborne & is_new & (seen.month >= seen.first_month)
     return seen.mutate(
         start=ibis.ifelse(opens, seen.month, never).max().over(so_far),
         last_grant=ibis.ifelse(granted, seen.month, never).max().over(so_far),

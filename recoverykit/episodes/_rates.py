@@ -12,11 +12,18 @@ from recoverykit.episodes._tables import Frame, check_columns
 from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.errors import ContractError, Violation
 
+#: What a ledger reads of an episode. The facility's own columns may have any name, and stay behind, so that none is
+#: taken for one of the ledger's.
+_FACTS = (
+    *("episode_id", "facility_id", "obligor_id", "default_date", "outcome", "outcome_date", "ead"),
+    *("outcome_balance_amount", "months_in_default", "observed_months", "entry_months"),
+)
+
 
 def with_rate(
     episodes: ir.Table, policy: LedgerPolicy, *, reference_rates: Frame | None, segment_rates: Frame | None
 ) -> ir.Table:
-    """Add ``base_rate`` and ``rate``, per year and decimal, to episodes; null where a facility's own rate is.
+    """Return episodes with ``base_rate`` and ``rate``, per year and decimal; null where a facility's own rate is.
 
     Raises
     ------
@@ -25,15 +32,17 @@ def with_rate(
     ContractError
         When the table that the policy needs is missing or broken, or has no rate for an episode.
     """
+    facts = [name for name in _FACTS if name in episodes.columns]
     if policy.discount_rate == "eir":
         check_columns(episodes, ["eir"], argument="discount_rate")
-        rated = episodes.mutate(base_rate=episodes.eir.cast("float64"))
+        rated = episodes.select(*facts, base_rate=episodes.eir.cast("float64"))
     elif policy.discount_rate == "reference":
-        rated = _quoted(episodes, _given(reference_rates, "reference_rates", "date and rate"), policy)
+        rated = _quoted(episodes.select(*facts), _given(reference_rates, "reference_rates", "date and rate"), policy)
     elif policy.discount_rate == "segment":
-        rated = _by_segment(episodes, _given(segment_rates, "segment_rates", "the segment columns and rate"))
+        given = _given(segment_rates, "segment_rates", "the segment columns and rate")
+        rated = _by_segment(episodes, facts, given)
     else:
-        rated = episodes.mutate(base_rate=ibis.literal(float(policy.discount_rate)))
+        rated = episodes.select(*facts, base_rate=ibis.literal(float(policy.discount_rate)))
     rate = rated.base_rate + policy.discount_add_on
     if policy.discount_floor is not None:
         # Not `greatest`, which would make a floor of a rate that nobody knows.
@@ -64,7 +73,7 @@ def _quoted(episodes: ir.Table, reference_rates: Frame, policy: LedgerPolicy) ->
     return rated
 
 
-def _by_segment(episodes: ir.Table, segment_rates: Frame) -> ir.Table:
+def _by_segment(episodes: ir.Table, facts: list[str], segment_rates: Frame) -> ir.Table:
     """Join the rate of an episode's segment; every column of the table but ``rate`` tells segments apart."""
     names = [str(name) for name in segment_rates.columns if name != "rate"]
     if not names:
@@ -72,9 +81,14 @@ def _by_segment(episodes: ir.Table, segment_rates: Frame) -> ir.Table:
     check_columns(episodes, names, argument="segment_rates")
     rates = checked(segment_rates, table="segment_rates", texts=names, numbers={"rate": RATE}, key=names)
     rates[names] = rates[names].astype(str)
-    table = ibis.memtable(rates.rename(columns={"rate": "base_rate", **{name: f"{name}_of_rate" for name in names}}))
-    fits = [episodes[name].cast("string") == table[f"{name}_of_rate"] for name in names]
-    rated = episodes.left_join(table, fits).drop(*(f"{name}_of_rate" for name in names))
+    # Names of our own on both sides, whatever the segment columns are called.
+    told = {name: f"told_{place}" for place, name in enumerate(names)}
+    of_rate = {name: f"of_rate_{place}" for place, name in enumerate(names)}
+    table = ibis.memtable(rates.rename(columns={"rate": "base_rate", **of_rate}))
+    segments = {told[name]: episodes[name].cast("string") for name in names}
+    apart = episodes.select(*facts, **segments)
+    rated = apart.left_join(table, [apart[told[name]] == table[of_rate[name]] for name in names])
+    rated = rated.select(*facts, "base_rate")
     rule = f"needs a rate for every {' and '.join(names)} that the episodes have"
     refuse_unmatched(rated.filter(rated.base_rate.isnull()), table="segment_rates", rule=rule)
     return rated

@@ -53,7 +53,7 @@ def exclusions_table(tallies: Iterable[Tally]) -> ir.Table:
 
 
 def check_columns(table: ir.Table, names: Sequence[str], *, argument: str) -> tuple[str, ...]:
-    """Return the names as a tuple.
+    """Return the names as a tuple, each once.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def check_columns(table: ir.Table, names: Sequence[str], *, argument: str) -> tu
     unknown = [name for name in wanted if name not in table.columns]
     if unknown:
         raise ValueError(f"{argument} names {unknown}, which the table lacks; it has {sorted(table.columns)}")
-    return wanted
+    return tuple(dict.fromkeys(wanted))
 
 
 def _count(tally: Tally) -> ir.Table:

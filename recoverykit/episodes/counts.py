@@ -17,6 +17,9 @@ __all__ = ["compress_episodes", "life_table"]
 #: Column of the life table for each outcome, in the order of the legend; open episodes are the censored ones.
 _LEAVING = {f"n_{outcome.value}": outcome.value for outcome in CLOSED_OUTCOMES} | {"n_censored": Outcome.OPEN.value}
 
+#: What episodes must share, beside the segment, to become one row.
+_SPAN = ("entry_months", "months_in_default", "outcome")
+
 
 def compress_episodes(episodes: Frame, *, by: Sequence[str] = ()) -> ir.Table:
     """Collapse episodes that are alike in segment, entry, month and outcome into one row with a count.
@@ -47,7 +50,7 @@ def compress_episodes(episodes: Frame, *, by: Sequence[str] = ()) -> ir.Table:
     [2, 1]
     """
     table = as_table(episodes)
-    keys = (*check_columns(table, by, argument="by"), "entry_months", "months_in_default", "outcome")
+    keys = tuple(dict.fromkeys((*check_columns(table, by, argument="by"), *_SPAN)))
     return table.group_by(*keys).agg(n_episodes=table.count(), ead=money_sum(table.ead)).order_by(*keys)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +63,10 @@ class DefaultDefinition:
         }
         for name, least in lowest.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= least):
+            number = float(value) if isinstance(value, Real) else math.nan
+            if not (math.isfinite(number) and number >= least):
                 raise ValueError(f"{name} is {value!r}; it must be a number of at least {least}")
-            if name.endswith(("_due", "_months")) and value != int(value):
+            if name.endswith(("_due", "_months")) and not number.is_integer():
                 raise ValueError(f"{name} is {value!r}; it must be a whole number")
         if self.materiality_share >= 1:
             raise ValueError(f"materiality_share is {self.materiality_share!r}; it is a share below 1 (0.01 is 1 %)")

@@ -56,7 +56,7 @@ class LedgerTables:
     Attributes
     ----------
     ledger : ibis.Table
-        One row per cash flow, sorted by episode_id, cash_flow_date, kind and amount; columns ``LEDGER_COLUMNS``.
+        One row per cash flow, sorted by episode_id, date, kind, amount and discount factor; ``LEDGER_COLUMNS``.
         ``month`` counts from default, a month begun as whole; ``recovery_month`` is the same, but flows after the
         outcome count in the month of the outcome. ``net_amount`` is the effect on the recovery (plus recoveries,
         minus costs, minus drawings, 0 for late fees and interest), ``gross_amount`` recoveries only,
@@ -177,7 +177,7 @@ def build_ledger(
         lines = ibis.union(lines, cures)
     lines = _discounted(lines)
     ledger = lines.filter(lines.reason == _KEPT)
-    order = ("episode_id", "cash_flow_date", "kind", "amount")
+    order = ("episode_id", "cash_flow_date", "kind", "amount", "discount_factor")
     return LedgerTables(
         ledger=ledger.select(*LEDGER_COLUMNS).order_by(*order),
         worksheet=_worksheet(rated, ledger, policy),

@@ -8,6 +8,7 @@ hand. This module knows rules and no data.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
@@ -182,6 +183,11 @@ def _is_between(value: object, lower: float, upper: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and lower < value < upper
 
 
+def _is_whole(value: object, *, least: int) -> bool:
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    return number.is_integer() and number >= least
+
+
 def _wrong_choices(policy: LedgerPolicy) -> list[str]:
     wrong = [
         f"{rule} is {getattr(policy, rule)!r}; choose {' or '.join(map(repr, words))}"
@@ -202,9 +208,9 @@ def _wrong_choices(policy: LedgerPolicy) -> list[str]:
 def _wrong_counts(policy: LedgerPolicy) -> list[str]:
     months, days = policy.maximum_recovery_months, policy.reference_rate_maximum_age_days
     wrong = []
-    if months is not None and (isinstance(months, bool) or months != int(months) or months < 1):
+    if months is not None and not _is_whole(months, least=1):
         wrong.append(f"maximum_recovery_months is {months!r}; give a whole number of at least 1, or None")
-    if isinstance(days, bool) or days != int(days) or days < 0:
+    if not _is_whole(days, least=0):
         wrong.append(f"reference_rate_maximum_age_days is {days!r}; give a whole number of at least 0")
     return wrong
 

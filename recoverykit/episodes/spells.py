@@ -7,6 +7,7 @@ know about cash flows.
 """
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import ibis
@@ -90,7 +91,8 @@ def build_episodes(
     before that month, or at most ``merge_months`` after it, continues the same episode. A closing status up to and
     including that month ends the episode with that outcome; a probation that still runs at the reporting date is
     open. A forbearance granted since the facility's first default holds the return back for a year from its grant,
-    and one that stands at any month of the current spell for a year from the spell's first trigger.
+    and one that stands when a run of triggers begins, after more quiet months than a probation has, for a year from
+    that month.
 
     A facility that is first seen past due is a late entry: its default is dated back by a month for every 30 days
     past due beyond the definition's, never before its origination, and ``entry_months`` says by how much; its EAD is
@@ -139,11 +141,11 @@ def build_episodes(
     known = status.filter(status.month_end <= today)
     spells = defaults(clusters(rows_since_default(known, facilities, definition), definition), definition)
     dated = _dated(_with_facility(spells, facilities), today, definition)
-    drafts = _with_reason(_shaped(dated, facilities, today))
+    drafts = _with_reason(_shaped(dated, today, notes=_NOTES))
     tallies = [
         Tally("status", _AFTER, status.filter(status.month_end > today)),
         *_draft_tallies(drafts, table="status"),
-        *(Tally("status", note, drafts.filter(drafts.note == note, drafts.reason == _KEPT), "ead") for note in _NOTES),
+        *(_note_tally(drafts, name, note, table="status") for name, note in _NOTES.items()),
     ]
     return EpisodeTables(_finished(drafts, facilities), exclusions_table(tallies))
 
@@ -201,18 +203,19 @@ def complete_episodes(
         outcome_balance_amount=ibis.ifelse(is_open, unknown, balances["outcome_balance_amount"]),
         outstanding=ibis.cases((later, unknown), (is_open, balances["outstanding"]), else_=0.0),
         entry_months=ibis.literal(0, "int64"),
-        note=ibis.ifelse(later, _LATER_OUTCOME, ibis.null("string")),
+        is_later=later,
     )
-    drafts = _with_reason(_shaped(_with_facility(known, facilities), facilities, today))
+    drafts = _with_reason(_shaped(_with_facility(known, facilities), today, notes=["is_later"]))
     tallies = [
         Tally("episodes", _AFTER, held.filter(held.default_date > today), "ead"),
         *_draft_tallies(drafts, table="episodes"),
-        Tally("episodes", _LATER_OUTCOME, drafts.filter(drafts.note == _LATER_OUTCOME, drafts.reason == _KEPT), "ead"),
+        _note_tally(drafts, "is_later", _LATER_OUTCOME, table="episodes"),
     ]
     return EpisodeTables(_finished(drafts, facilities), exclusions_table(tallies))
 
 
-_NOTES = (_LATE, _UNDATED, _STOPPED)
+#: Columns of the drafts that say what needs to be known of an episode; several may hold of one.
+_NOTES = {"is_late": _LATE, "is_undated": _UNDATED, "is_stopped": _STOPPED}
 
 
 def _facilities(facilities: Frame) -> ir.Table:
@@ -225,8 +228,12 @@ def _facilities(facilities: Frame) -> ir.Table:
 
 
 def _with_facility(spells: ir.Table, facilities: ir.Table) -> ir.Table:
-    """Join the facility's columns; a spell of an unknown facility stays, to be counted, with nulls."""
-    marked = facilities.mutate(is_known=ibis.literal(True))
+    """Join what the rules need of the facility; a spell of an unknown one stays, to be counted, with nulls.
+
+    Its other columns come last, in ``_finished``: they may have any name, and none may be taken for one of the spell's.
+    """
+    needed = [name for name in ("facility_id", "obligor_id", "origination_date") if name in facilities.columns]
+    marked = facilities.select(*needed, is_known=ibis.literal(True))
     joined = spells.left_join(marked, "facility_id").drop("facility_id_right")
     return joined.mutate(is_known=joined.is_known.coalesce(False))
 
@@ -245,17 +252,14 @@ def _dated(spells: ir.Table, today: datetime.date, definition: DefaultDefinition
         outcome_date=ibis.ifelse(is_open, ibis.null("date"), month_end(spells.outcome_month)),
         outstanding=ibis.ifelse(is_open, spells.last_balance, 0.0),
         entry_months=back,
-        note=ibis.cases(
-            (back > 0, _LATE),
-            (seen_in_default & ~spells.overdue, _UNDATED),
-            (is_open & (spells.last_month < last_complete), _STOPPED),
-            else_=ibis.null("string"),
-        ),
+        is_late=back > 0,
+        is_undated=seen_in_default & ~spells.overdue,
+        is_stopped=is_open & (spells.last_month < last_complete),
     )
 
 
-def _shaped(dated: ir.Table, facilities: ir.Table, today: datetime.date) -> ir.Table:
-    """Add ids and months, and bring the columns into order; is_known and note stay at the end."""
+def _shaped(dated: ir.Table, today: datetime.date, *, notes: Iterable[str]) -> ir.Table:
+    """Add ids and months, and bring the columns into order; is_known and the notes stay at the end."""
     is_open = dated.outcome == Outcome.OPEN.value
     observed = floor_months(dated.default_date, ibis.literal(today))
     whole = dated.mutate(
@@ -265,11 +269,7 @@ def _shaped(dated: ir.Table, facilities: ir.Table, today: datetime.date) -> ir.T
         observed_months=observed,
         default_vintage=quarter_name(dated.default_date),
     )
-    return whole.select(*EPISODE_COLUMNS, *_own_columns(facilities), "is_known", "note")
-
-
-def _own_columns(facilities: ir.Table) -> list[str]:
-    return [name for name in facilities.columns if name not in EPISODE_COLUMNS]
+    return whole.select(*EPISODE_COLUMNS, "is_known", *notes)
 
 
 def _with_reason(shaped: ir.Table) -> ir.Table:
@@ -286,6 +286,12 @@ def _draft_tallies(drafts: ir.Table, *, table: str) -> list[Tally]:
     return [Tally(table, why, drafts.filter(drafts.reason == why), "ead") for why in (_UNKNOWN_FACILITY, _NO_EXPOSURE)]
 
 
+def _note_tally(drafts: ir.Table, name: str, note: str, *, table: str) -> Tally:
+    return Tally(table, note, drafts.filter(drafts[name], drafts.reason == _KEPT), "ead")
+
+
 def _finished(drafts: ir.Table, facilities: ir.Table) -> ir.Table:
-    kept = drafts.filter(drafts.reason == _KEPT)
-    return kept.select(*EPISODE_COLUMNS, *_own_columns(facilities)).order_by("facility_id", "default_date")
+    kept = drafts.filter(drafts.reason == _KEPT).select(*EPISODE_COLUMNS)
+    own = [name for name in facilities.columns if name not in EPISODE_COLUMNS]
+    whole = kept.inner_join(facilities.select("facility_id", *own), "facility_id")
+    return whole.select(*EPISODE_COLUMNS, *own).order_by("facility_id", "default_date")

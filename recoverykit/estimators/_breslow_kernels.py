@@ -1,9 +1,8 @@
 """Breslow's partial likelihood, with or without episodes that stay at risk after a competing outcome.
 
 lifelines knows Efron's rule for ties only, and neither it nor statsmodels knows weights that fall while an episode is
-at risk, which Fine and Gray's model has. Sums over risk sets are differences of cumulative sums, so that a likelihood
-costs one pass over the rows, whatever the number of event times. Arrays in, arrays out. Private to ``cox`` and
-``fine_gray``.
+at risk, which Fine and Gray's model has. Sums over risk sets are cumulative sums, so that a likelihood costs one pass
+over the rows, whatever the number of event times. Arrays in, arrays out. Private to ``cox`` and ``fine_gray``.
 """
 
 from dataclasses import dataclass
@@ -86,7 +85,7 @@ def maximise(sets: RiskSets, design: Array, weights: Array, *, what: str) -> Cli
     Returns
     -------
     Climb
-        In the units of the design.
+        In the units of the design and of the weights.
 
     Raises
     ------
@@ -95,9 +94,11 @@ def maximise(sets: RiskSets, design: Array, weights: Array, *, what: str) -> Cli
     """
     scale = design.std(axis=0)
     scaled = (design - design.mean(axis=0)) / scale
+    level = min(1.0, float(weights.mean()))  # the tolerance is absolute: weights that are small shares are raised
+    raised = weights / level
 
     def objective(z: Array) -> Point:
-        return breslow_point(z, sets, scaled, weights)
+        return breslow_point(z, sets, scaled, raised)
 
     found = climb(objective, np.zeros(design.shape[1]), tolerance=_TOLERANCE, max_iterations=_MOST_ITERATIONS)
     found = with_last_step(objective, found)
@@ -106,7 +107,8 @@ def maximise(sets: RiskSets, design: Array, weights: Array, *, what: str) -> Cli
             f"Newton's method found no maximum of the partial likelihood of {what} in {found.n_iterations} steps; "
             "leave covariates out, merge rare levels, or scale those of very different size"
         )
-    at = Point(found.at.value, found.at.gradient * scale, found.at.hessian * np.outer(scale, scale))
+    value = level * found.at.value - float(weights[sets.is_event].sum()) * float(np.log(level))
+    at = Point(value, level * found.at.gradient * scale, level * found.at.hessian * np.outer(scale, scale))
     return Climb(found.position / scale, at, found.n_iterations, True)
 
 
@@ -141,12 +143,21 @@ def breslow_point(coefficients: Array, sets: RiskSets, design: Array, weights: A
 def at_risk(sets: RiskSets, columns: Array) -> Array:
     """Sum the columns, of shape (n_rows, n_columns), over the rows at risk at each event time."""
     n_times = len(sets.times)
-    moved = sum_by(sets.first, columns, n_times + 1) - sum_by(sets.beyond, columns, n_times + 1)
-    sums = np.cumsum(moved, axis=0)[:n_times]
+    sums = sum_present(sets.first, sets.beyond, columns, n_times)
     if len(sets.fading):
         added = sum_by(sets.beyond[sets.fading], sets.factor[:, None] * columns[sets.fading], n_times + 1)
         sums = sums + sets.remaining[:, None] * np.cumsum(added, axis=0)[:n_times]
     return np.asarray(sums, dtype=float)
+
+
+def sum_present(first: IntArray, beyond: IntArray, columns: Array, n_times: int) -> Array:
+    """Sum columns over the rows with first <= k < beyond, for k = 0, ..., n_times - 1; shape (n_times, n_columns).
+
+    Sums run from the last time back. Those at risk at the end may have a millionth of the hazard of those that left
+    early: as the difference of two sums over everybody it would be lost in rounding.
+    """
+    moved = sum_by(beyond, columns, n_times + 1) - sum_by(first, columns, n_times + 1)
+    return np.asarray(np.cumsum(moved[:0:-1], axis=0)[::-1], dtype=float)
 
 
 def sum_by(codes: IntArray, rows: Array, n_codes: int) -> Array:

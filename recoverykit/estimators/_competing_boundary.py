@@ -9,14 +9,32 @@ from numpy.typing import NDArray
 from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._competing_data import Problem
 from recoverykit.estimators._competing_kernels import log_classes
+from recoverykit.estimators._mixture_boundary import at_limit
+from recoverykit.estimators.distributions import Shape
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 _NEAR = 1e-3
 _NAMED = 1e-2
 _EVERYONE = 0.999
 #: Sigmas that run to 0 stop being seen about here, where whole intervals lie in the tails.
 _SMALL_SIGMA = 0.3
+
+
+def shape_limits(problem: Problem, theta: Array) -> tuple[BoolArray, list[str]]:
+    """Return which parameters are shapes that have run to the limit of what is climbed, and say so of each."""
+    layout = problem.data.layout
+    fixed, texts = np.zeros(layout.n_params, dtype=bool), []
+    for k, outcome in enumerate(problem.outcomes):
+        if layout.distributions[k].shape is not Shape.FREE:
+            continue
+        place = layout.parts[layout.ancillary[k][-1]].slice  # the shape is the last parameter of a latency
+        text = at_limit(f"the shape Q of outcome {outcome!r}", float(theta[place][0]))
+        if text is not None:
+            fixed[place] = True
+            texts.append(text)
+    return fixed, texts
 
 
 def describe_boundary(problem: Problem, theta: Array, flat: Array) -> str:

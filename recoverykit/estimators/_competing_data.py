@@ -123,21 +123,24 @@ def read_outcomes(
     time_columns = (duration_col, lower_col, upper_col, weights_col, entry_col)
     check_columns(frame, [outcome_col, *time_columns])
     names, codes, faults = outcome_codes(frame, outcome_col, censored)
-    if faults:
-        raise ContractError(faults)
     held = frame[[c for c in dict.fromkeys(time_columns) if c is not None]]
     has_ended = codes != OPEN
     if duration_col is not None:
         held = held.assign(**{outcome_col: has_ended})
-    times = read_event_times(
-        held,
-        duration_col=duration_col,
-        event_col=None if duration_col is None else outcome_col,
-        lower_col=lower_col,
-        upper_col=upper_col,
-        weights_col=weights_col,
-        entry_col=entry_col,
-    )
+    try:
+        times = read_event_times(
+            held,
+            duration_col=duration_col,
+            event_col=None if duration_col is None else outcome_col,
+            lower_col=lower_col,
+            upper_col=upper_col,
+            weights_col=weights_col,
+            entry_col=entry_col,
+        )
+    except ContractError as error:
+        raise ContractError([*faults, *error.violations]) from None
+    if faults:
+        raise ContractError(faults)
     rule = f"{upper_col} must be infinite where {outcome_col} is {str(censored)!r}, and finite where it is an outcome"
     torn: list[Violation] = broken(frame, rule, np.isfinite(times.upper) != has_ended)
     if torn:
@@ -267,22 +270,7 @@ def competing_data(
     groups: list[tuple[int, TermGroup]] = []
     for group in kinds:
         code = np.full(len(group.row), OPEN) if group.kind.name == "SURVIVAL" else codes[group.row]
-        groups += [(int(k), take_terms(group, np.flatnonzero(code == k))) for k in np.unique(code)]
+        groups += [(int(k), group.take(np.flatnonzero(code == k))) for k in np.unique(code)]
     layout = make_layout(designs, distributions, never)
     held = tuple(groups)
     return CompetingData(designs, layout, held, cut_blocks(held, designs), len(rows.lower), constant)
-
-
-def take_terms(group: TermGroup, taken: IntArray) -> TermGroup:
-    """Return some terms of a group, in order."""
-    pattern = group.start + taken if group.pattern is None else group.pattern[taken]
-    return replace(
-        group,
-        row=group.row[taken],
-        pattern=pattern,
-        start=0,
-        log_lower=group.log_lower[taken],
-        log_upper=group.log_upper[taken],
-        weight=group.weight[taken],
-        log_background=None if group.log_background is None else group.log_background[taken],
-    )

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoverykit.errors import ConvergenceError
-from recoverykit.estimators._competing_boundary import describe_boundary
-from recoverykit.estimators._competing_data import Problem, take_terms
+from recoverykit.estimators._competing_boundary import describe_boundary, shape_limits
+from recoverykit.estimators._competing_data import Problem
 from recoverykit.estimators._competing_kernels import evaluate, row_scores
 from recoverykit.estimators._competing_layout import CompetingData, cut_blocks
 from recoverykit.estimators._competing_starts import starting_points
@@ -23,6 +23,7 @@ from recoverykit.estimators._maximum import (
 )
 from recoverykit.estimators._mixture_estimation import Estimate
 from recoverykit.estimators._mixture_sandwich import ClusterIndex
+from recoverykit.estimators._mixture_thinning import every_kth
 from recoverykit.estimators._optimise import AGREEMENT, Climb, climb, climb_all
 
 Array = NDArray[np.float64]
@@ -93,26 +94,24 @@ def _thinned(data: CompetingData) -> CompetingData:
     step = -(-sum(len(group.weight) for _, group in data.groups) // _EXPLORED_TERMS)
     if step == 1:
         return data
-    groups = []
-    for outcome, group in data.groups:
-        thin = take_terms(group, np.arange(0, len(group.weight), step))
-        factor = group.weight.sum() / thin.weight.sum()
-        groups.append((outcome, replace(thin, weight=factor * thin.weight)))
-    held = tuple(groups)
+    held = tuple((outcome, every_kth(group, step)) for outcome, group in data.groups)
     return replace(data, groups=held, blocks=cut_blocks(held, data.designs))
 
 
 def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n_agreed: int) -> Estimate:
     """Label the best climb, and put what is flat there in words."""
     mean_weight = float(problem.rows.weight.sum()) / problem.rows.n_input_rows
-    known = invert_information(best.at.hessian, scaling, mean_weight)
     climbed = scaling @ best.position
+    fixed, texts = shape_limits(problem, climbed)
+    known = invert_information(best.at.hessian, scaling, mean_weight, fixed=fixed)
+    if known.flat.size:
+        texts.append(describe_boundary(problem, climbed, known.flat))
     return Estimate(
         theta=problem.moved(climbed, problem.shift),
         loglik=best.at.value,
         covariance=known.covariance,
         identified=known.identified,
-        boundary=describe_boundary(problem, climbed, known.flat) if known.flat.size else None,
+        boundary="; ".join(texts) or None,
         n_starts=n_starts,
         n_agreed=n_agreed,
         n_iterations=best.n_iterations,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoverykit.estimators._competing_layout import OPEN, Block, CompetingData, Layout, Part
-from recoverykit.estimators._mixture_kernels import Evaluation, Kind
+from recoverykit.estimators._mixture_kernels import LARGEST_SHAPE, Evaluation, Kind
 from recoverykit.estimators._mixture_terms import RowTerms, interval_terms, log_density_terms, log_survival_terms
 from recoverykit.estimators._products import crosses, times
 
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 #: Log sigmas and shapes beyond this are refused: nothing that is observed spreads so.
-_LARGEST_ANCILLARY = 30.0
+_LARGEST_ANCILLARY = LARGEST_SHAPE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

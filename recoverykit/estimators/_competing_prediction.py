@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import expit, ndtri
 
 from recoverykit.estimators._competing_kernels import (
     PartTerms,
@@ -86,7 +86,7 @@ class Predictor:
             eta = latency_eta(k, self.theta, self.designs, self.layout)
             u = np.clip((log_times - eta[:, None]) * np.exp(-log_sigma), -_LARGEST_U, _LARGEST_U)
             value = distribution.settled(log_sigma, shape).log_survival(u.ravel()).value
-            found.append(np.where(times > 0, value.reshape(u.shape), 0.0))
+            found.append(_at_limits(times, value.reshape(u.shape)))
         return found
 
     def times_of_hazard(self, k: int, hazard: Array) -> Array:
@@ -124,7 +124,13 @@ class PredictedRows:
         with np.errstate(divide="ignore"):
             log_times = np.log(times)
         scale = scale_and_shape(k, self.predictor.theta, layout)
-        return log_survival_terms(layout.distributions[k], log_times, self.etas[k], *scale)
+        terms = log_survival_terms(layout.distributions[k], log_times, self.etas[k], *scale)
+        return replace(terms, value=_at_limits(times, terms.value))
+
+
+def _at_limits(times: Array, log_survival: Array) -> Array:
+    """Put in log S at time 0 and for ever, which a standardised time held to a range is not far enough out for."""
+    return np.where(times > 0, np.where(np.isinf(times), -np.inf, log_survival), 0.0)
 
 
 def shares(predictor: Predictor, times: Array) -> Array:
@@ -268,8 +274,8 @@ def share_band(value: Array, error: Array, quantile: float) -> Band:
     inside = (value > 0) & (value < 1)
     inner = np.where(inside, value, 0.5)
     logit = np.log(inner) - np.log1p(-inner)
-    half = np.minimum(quantile * error / (inner * (1.0 - inner)), _LARGEST_EXPONENT)
-    limits = [np.where(inside, 1.0 / (1.0 + np.exp(-logit - sign * half)), value) for sign in (-1.0, 1.0)]
+    half = quantile * error / (inner * (1.0 - inner))
+    limits = [np.where(inside, expit(logit + sign * half), value) for sign in (-1.0, 1.0)]
     return Band(value, limits[0], limits[1], error)
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from recoverykit.estimators._competing_data import Problem, competing_data
 from recoverykit.estimators._competing_kernels import evaluate
-from recoverykit.estimators._competing_layout import OPEN, CompetingData, Layout
-from recoverykit.estimators._compression import combine, encode, tally
+from recoverykit.estimators._competing_layout import CompetingData, Layout
 from recoverykit.estimators._event_times import EpisodeRows
+from recoverykit.estimators._mixture_starts import collapse, event_jumps
 from recoverykit.estimators._optimise import AGREEMENT, climb_all
 from recoverykit.estimators.distributions import StandardDistribution
 
@@ -60,36 +60,11 @@ def starting_points(problem: Problem) -> list[Array]:
     return [_lift(problem, null.layout, point, slope) for point, slope in zip(points, slopes, strict=True)]
 
 
-def collapse(rows: EpisodeRows, codes: IntArray, *, at_most: int) -> tuple[EpisodeRows, IntArray]:
-    """Forget the covariates: one pattern, and at most a given number of rows, evenly spaced in time."""
-    taken = np.arange(0, len(rows.lower), -(-len(rows.lower) // (10 * at_most)))
-    marks = [mark[taken] for mark in (rows.lower, rows.upper, rows.entry, rows.background) if mark is not None]
-    key = combine([encode(mark) for mark in (*marks, codes[taken].astype(float))], len(taken))
-    distinct = tally(key, rows.weight[taken], want_inverse=False)
-    step = -(-len(distinct.first) // at_most)
-    first = taken[distinct.first[::step]]
-    missing = np.setdiff1d(np.arange(codes.max() + 1), codes[first])  # every outcome keeps an episode
-    rare = np.array([np.flatnonzero(codes == k)[0] for k in missing], dtype=np.int64)
-    kept = np.concatenate([first, rare])
-    collapsed = EpisodeRows(
-        lower=rows.lower[kept],
-        upper=rows.upper[kept],
-        entry=rows.entry[kept],
-        weight=np.concatenate([distinct.weight[::step], rows.weight[rare]]),
-        pattern=np.zeros(len(kept), dtype=np.int64),
-        representatives=np.zeros(1, dtype=np.int64),
-        inverse=None,
-        n_input_rows=rows.n_input_rows,
-        background=None if rows.background is None else rows.background[kept],
-    )
-    return collapsed, codes[kept]
-
-
 def _guesses(rows: EpisodeRows, codes: IntArray, null: CompetingData, shift: float) -> list[Array]:
     """Guess the parameters without covariates: plateaus, no plateaus, half way, and each outcome still to come."""
     layout = null.layout
-    log_times, jumps, outcome = _aalen_johansen_jumps(rows, codes)
-    log_times = log_times - shift
+    log_times, jumps, row = event_jumps(rows)
+    log_times, outcome = log_times - shift, codes[row]
     reached = np.maximum(np.bincount(outcome, weights=jumps, minlength=layout.n_outcomes), 1e-4)
     reached = reached / max(reached.sum(), 1.0)
     rest = 1.0 - reached.sum()
@@ -129,21 +104,6 @@ def _latency_guess(
     wider = sigma * _STRETCH if distribution.has_scale else 1.0
     seen = np.array([min(reached / share, 0.99)])
     return float(log_times.max() - wider * distribution.quantile(seen)[0]), float(np.log(wider))
-
-
-def _aalen_johansen_jumps(rows: EpisodeRows, codes: IntArray) -> tuple[Array, Array, IntArray]:
-    """Return log event times (middle of their interval), the mass that Aalen-Johansen puts on each, its outcome."""
-    event = codes != OPEN
-    times = np.where(event, 0.5 * (rows.lower + np.where(event, rows.upper, 0.0)), rows.lower)
-    order = np.lexsort((~event, times))
-    times, event, weight, outcome = times[order], event[order], rows.weight[order], codes[order]
-    by_entry = np.argsort(rows.entry)
-    entered = np.concatenate([[0.0], np.cumsum(rows.weight[by_entry])])
-    at_risk = entered[np.searchsorted(rows.entry[by_entry], times, side="left")]
-    at_risk = np.maximum(at_risk - (np.cumsum(weight) - weight), weight)
-    drop = np.where(event, weight / at_risk, 0.0)
-    before = np.concatenate([[1.0], np.cumprod(1.0 - np.minimum(drop, 1.0))[:-1]])
-    return np.log(times[event]), (before * drop)[event], outcome[event]
 
 
 def _beside(layout: Layout, direction: float) -> Array:

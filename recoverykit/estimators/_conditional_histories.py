@@ -28,6 +28,7 @@ class Histories:
     ead, last, observed : ndarray of shape (n_episodes,)
         EAD (currency); the last month at whose start the episode was open; the last month observed.
     is_closed : ndarray of bool of shape (n_episodes,)
+        Whether it ended by the last month observed.
     cluster : ndarray of int of shape (n_episodes,)
         Obligor, numbered from 0.
     flow_episode, flow_month, flow_recovery_month, flow_amount : ndarray of shape (n_flows,)
@@ -137,7 +138,8 @@ def _arrays(episodes: pd.DataFrame, ledger: pd.DataFrame, ead: Array, amount: Ar
         ead=ead[kept],
         last=np.minimum(in_default, observed)[kept],
         observed=observed[kept],
-        is_closed=(episodes["outcome"] != Outcome.OPEN).to_numpy()[kept],
+        # An outcome in the running month is not in the months observed: the episode was open through all of them.
+        is_closed=((episodes["outcome"] != Outcome.OPEN).to_numpy() & (in_default <= observed))[kept],
         cluster=pd.factorize(episodes["obligor_id"].to_numpy()[kept])[0],
         flow_episode=new_place[place[order]],
         flow_month=month[order],

@@ -1,12 +1,14 @@
-"""What a Cox-type regression needs of its covariates, before the climb and after it. Private to the estimators."""
+"""What a Cox-type regression needs of its covariates and clusters, before the climb and after it. Private."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr
 
 from recoverykit.errors import ConvergenceError, InsufficientDataError
+from recoverykit.estimators._formulas import Design
 
 Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 #: The term that goes into the baseline.
 INTERCEPT = "Intercept"
@@ -16,6 +18,12 @@ _LARGEST_STANDARD_ERROR = 20.0
 _SMALLEST_OWN_PART = 1e-8
 
 
+def covariates_of(design: Design, matrix: Array) -> tuple[list[str], Array]:
+    """Return the terms of a learnt formula and their columns, without the intercept."""
+    kept = [term != INTERCEPT for term in design.terms]
+    return [term for term in design.terms if term != INTERCEPT], matrix[:, kept]
+
+
 def check_sufficient(design: Array, n_events: int, terms: list[str]) -> None:
     """Raise InsufficientDataError for covariates that the rows cannot tell apart, or too few events.
 
@@ -23,7 +31,7 @@ def check_sufficient(design: Array, n_events: int, terms: list[str]) -> None:
     ----------
     design : ndarray of shape (n_rows, n_terms)
     n_events : int
-        Rows with the event.
+        Events, or rows with the event where weights are no counts.
     terms : list of str
         Names of the columns.
     """
@@ -50,9 +58,21 @@ def check_sufficient(design: Array, n_events: int, terms: list[str]) -> None:
         raise InsufficientDataError(f"{', '.join(repeated)} repeats other covariates; leave one of them out")
 
 
-def check_maximum(terms: list[str], covariance: Array, design: Array) -> None:
-    """Raise ConvergenceError where a standard error tells that the likelihood rises without end."""
-    standardised = np.sqrt(np.diag(covariance)) * design.std(axis=0)
+def check_clusters(cluster_col: str, clusters: IntArray) -> None:
+    """Raise InsufficientDataError for a single cluster: its scores sum to 0, and every error would be 0 with them."""
+    if clusters.min() == clusters.max():
+        raise InsufficientDataError(
+            f"{cluster_col} has one value only among the rows at risk; robust errors need two clusters at the least"
+        )
+
+
+def check_maximum(terms: list[str], covariance: Array, design: Array, weights: Array) -> None:
+    """Raise ConvergenceError where a standard error tells that the likelihood rises without end.
+
+    Small weights carry little information each: the errors are judged as if weights were 1 on average.
+    """
+    per_weight = np.diag(covariance) * min(1.0, float(weights.mean()))
+    standardised = np.sqrt(per_weight) * design.std(axis=0)
     without_maximum = [t for t, s in zip(terms, standardised, strict=True) if not s < _LARGEST_STANDARD_ERROR]
     if without_maximum:
         raise ConvergenceError(

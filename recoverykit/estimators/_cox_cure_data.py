@@ -24,6 +24,8 @@ IntArray = NDArray[np.int64]
 _LEAST_SHARE = 0.05
 #: Of the rows in the tail this share counts as never at risk when the first baseline is guessed.
 _TAIL_NEVER = 0.95
+#: Events that are kept, if there are as many, however few of the other rows are.
+_LEAST_EVENTS = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,16 +164,24 @@ def row_places(rows: EpisodeRows, event_times: Array) -> tuple[IntArray, IntArra
 
 
 def thin_rows(rows: EpisodeRows, designs: tuple[Array, Array], step: int) -> tuple[EpisodeRows, tuple[Array, Array]]:
-    """Keep every k-th row with its weight raised, and the rows of the designs that these need."""
-    taken = np.arange(0, len(rows.lower), step)
+    """Keep every k-th row with its weight raised, and the rows of the designs that these need.
+
+    Among a million episodes that stay open a few hundred events must not be lost: they are thinned apart, and less.
+    """
+    event = rows.is_event
+    weight, kept = rows.weight.copy(), []
+    for kind, every in ((event, max(min(step, int(event.sum()) // _LEAST_EVENTS), 1)), (~event, step)):
+        chosen = np.flatnonzero(kind)[::every]
+        weight[chosen] *= rows.weight[kind].sum() / max(rows.weight[chosen].sum(), np.finfo(float).tiny)
+        kept.append(chosen)
+    taken = np.sort(np.concatenate(kept))
     used, pattern = np.unique(row_patterns(rows)[taken], return_inverse=True)
-    factor = rows.weight.sum() / rows.weight[taken].sum()
     thin = replace(
         rows,
         lower=rows.lower[taken],
         upper=rows.upper[taken],
         entry=rows.entry[taken],
-        weight=factor * rows.weight[taken],
+        weight=weight[taken],
         pattern=pattern,
         representatives=rows.representatives[used],
         inverse=None,

@@ -120,12 +120,13 @@ def estimate(problem: CoxCureProblem, *, progress: bool) -> CoxCureEstimate:
         progress=progress,
     )
     objective = _Objective(problem.data, problem.jumps, scaling)
-    finished = [_finish(objective, start, c.n_iterations) for c, start in _candidates(explored, starts[0], problem)]
-    reached = [c for c in finished if c.converged]
+    candidates = _candidates(explored, starts[0], problem)
+    finished = [_finish(objective, start, c.n_iterations) for c, start in candidates]
+    reached = [(top, found) for top, (found, _) in zip(finished, candidates, strict=True) if top.converged]
     if not reached:
         raise _not_converged(problem, [*explored, *finished])
-    best = max(reached, key=lambda c: c.at.value)
-    n_agreed = max(sum(abs(c.at.value - explored[0].at.value) < AGREEMENT * 10 for c in explored), 1)
+    best, found = max(reached, key=lambda pair: pair[0].at.value)
+    n_agreed = max(sum(abs(c.at.value - found.at.value) < AGREEMENT * 10 for c in explored), 1)
     return _describe(problem, scaling, best, objective.profile(best.position), len(starts), n_agreed)
 
 

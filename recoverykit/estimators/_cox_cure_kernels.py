@@ -259,6 +259,8 @@ def _solve(precision: tuple[Array, Array], right: Array) -> tuple[Array, bool]:
     """Solve a tridiagonal system; failed when it is not positive definite."""
     if right.shape[1] == 0:
         return right, False
+    if len(right) == 1:  # LAPACK's wrapper wants a second diagonal even where there is none
+        return right / precision[0], bool(precision[0][0] <= 0)
     _, _, solution, info = dptsv(*precision, right)
     return np.asarray(solution, dtype=float), bool(info != 0)
 

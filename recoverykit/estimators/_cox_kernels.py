@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recoverykit.estimators._breslow_kernels import sum_by
+from recoverykit.estimators._breslow_kernels import sum_by, sum_present
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -118,7 +118,7 @@ def _tied_sums(
     ties: str,
 ) -> _TiedSums:
     with_one = np.column_stack([np.ones(len(design)), design]) * risk[:, None]
-    at_risk = np.cumsum(sum_by(first, with_one, n_times + 1) - sum_by(beyond, with_one, n_times + 1), axis=0)
+    at_risk = sum_present(first, beyond, with_one, n_times)
     tied = sum_by(place, with_one[is_event], n_times)
     n_events = np.bincount(place, minlength=n_times)
     mean_weight = np.bincount(place, weights=weights[is_event], minlength=n_times) / n_events

@@ -14,7 +14,16 @@ from recoverykit.curves import StepCurve
 from recoverykit.errors import ContractError, ExtrapolationError, Violation
 from recoverykit.estimators._distinct_rows import distinct_rows
 from recoverykit.estimators._nonparametric_kernels import CENSORED, Counts, Estimate, count_outcomes
-from recoverykit.estimators._rows import IntArray, Rows, check_columns, check_rows, event_flags, outcome_codes
+from recoverykit.estimators._rows import (
+    BoolArray,
+    IntArray,
+    Rows,
+    check_columns,
+    check_rows,
+    event_flags,
+    number_column,
+    outcome_codes,
+)
 
 Array = NDArray[np.float64]
 #: From a frame: names of the outcomes, the code of each row, and what is wrong.
@@ -174,8 +183,10 @@ def make_curves(
     return curves
 
 
-def check_reach(curves: Iterable[StepCurve], at: ArrayLike | None, longest: float) -> None:
-    """Refuse a reporting grid that goes beyond the longest duration.
+def check_reach(
+    curves: Iterable[StepCurve], at: ArrayLike | None, frame: pd.DataFrame, *, duration_col: str, entry_col: str | None
+) -> None:
+    """Refuse a reporting grid that goes beyond the longest duration of those that were ever at risk.
 
     Raises
     ------
@@ -185,6 +196,8 @@ def check_reach(curves: Iterable[StepCurve], at: ArrayLike | None, longest: floa
     grid = read_grid(at)
     if grid is None or all(curve.times[-1] == grid[-1] for curve in curves):
         return
+    durations, entries = number_column(frame, duration_col, 0.0), number_column(frame, entry_col, 0.0)
+    longest = durations[_was_at_risk(durations, entries)].max(initial=0.0)
     beyond = ", ".join(f"{month:g}" for month in grid[grid > longest])
     raise ExtrapolationError(
         f"at asks for month {beyond}, but the longest duration is {longest:g}; leave out what lies beyond, or extend "
@@ -231,8 +244,7 @@ def _checked(
 
 
 def _ever_at_risk(rows: Rows, codes: IntArray, outcomes: list[str]) -> OutcomeRows:
-    # A censored row that ends in the moment it entered was never at risk and says nothing.
-    seen = (rows.entries == 0) | (rows.durations > rows.entries)
+    seen = _was_at_risk(rows.durations, rows.entries)
     if seen.all():
         return OutcomeRows(rows, codes, outcomes)
     kept = Rows(
@@ -243,3 +255,9 @@ def _ever_at_risk(rows: Rows, codes: IntArray, outcomes: list[str]) -> OutcomeRo
         weights=rows.weights[seen],
     )
     return OutcomeRows(kept, codes[seen], outcomes)
+
+
+def _was_at_risk(durations: Array, entries: Array) -> BoolArray:
+    # A censored row that ends in the moment it entered was never at risk and says nothing.
+    at_risk: BoolArray = (entries == 0) | (durations > entries)
+    return at_risk

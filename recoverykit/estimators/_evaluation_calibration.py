@@ -59,8 +59,9 @@ def calibration(
         One row per group, lowest predictions first: months, group (from 1), n_episodes, predicted_min, predicted
         (mean), predicted_max, observed (Aalen-Johansen, so that open episodes and competing outcomes are accounted
         for), standard_error, lower, upper, n_at_risk (under observation and still open just before the horizon) and
-        difference (observed - predicted). NaN where a group was not observed up to the horizon. An interval without
-        width, where nobody in the group had the event, is not certainty.
+        difference (observed - predicted). NaN where a group was not observed up to the horizon; no standard
+        error nor interval (NaN) where all of it had the event. An interval without width, where nobody in the group had
+        it, is not certainty.
 
     Raises
     ------
@@ -134,8 +135,8 @@ def calibration_by_horizon(
     [[3.0, 0.4, 0.25], [6.0, 0.5, 0.5]]
     """
     check_level(level)
-    if n_groups < 1:
-        raise ValueError(f"n_groups is {n_groups!r}; it must be 1 or more")
+    if n_groups < 1 or n_groups != int(n_groups):
+        raise ValueError(f"n_groups is {n_groups!r}; it must be a whole number of 1 or more")
     ends = Ends(duration_col, event_col, outcome_col, outcome, censored, weights_col)
     columns = {float(month): name for month, name in sorted(predicted_cols.items())}
     episodes, values = read_episodes(frame, ends, share_cols=list(columns.values()))

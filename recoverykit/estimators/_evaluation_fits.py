@@ -56,7 +56,8 @@ def predictions_of(fit: PredictsIncidence, frame: pd.DataFrame, *, outcome: str 
     Returns
     -------
     callable
-        Takes a month and returns the probability, in [0, 1], of having had the event by then, one per row.
+        Takes a month and returns the probability, in [0, 1], of having had the event by then, one per row. It raises
+        ValueError where ``outcome`` does not name one of several outcomes, or is given for a fit of one event.
 
     Examples
     --------
@@ -69,9 +70,13 @@ def predictions_of(fit: PredictsIncidence, frame: pd.DataFrame, *, outcome: str 
 
     def predict(month: float) -> Array:
         table = fit.predict_cumulative_incidence(frame, [month])
+        outcomes = sorted(table.columns.unique(0)) if table.columns.nlevels > 1 else []
+        if outcome is not None and outcome not in outcomes:
+            known = f"name one of {outcomes}" if outcomes else "it predicts one event only, so leave it out"
+            raise ValueError(f"the fit does not predict outcome {str(outcome)!r}; {known}")
         column = table if outcome is None else table[str(outcome)]
         if column.shape[1] != 1:
-            raise ValueError(f"the fit predicts several outcomes; name one of {sorted(table.columns.unique(0))}")
+            raise ValueError(f"the fit predicts several outcomes; name one of {outcomes}")
         return np.clip(column.to_numpy(dtype=float)[:, 0], 0.0, 1.0)  # rounding may leave the ends by 1e-17
 
     return predict
@@ -146,13 +151,21 @@ def cure_discrimination(
 
 def _latency_score(fit: PredictsCure, frame: pd.DataFrame, episodes: Episodes, p: Array) -> Array:
     is_event = episodes.ends == CAUSE
-    month = float(np.median(episodes.durations[is_event]))
+    month = _weighted_median(episodes.durations[is_event], episodes.weights[is_event])
     if month <= 0:
         raise InsufficientDataError("half of the events happened in month 0, so the latency cannot order the episodes")
     survival = fit.predict_survival(frame, [month]).to_numpy(dtype=float)[:, 0]
     latency = np.clip(_latency_survival(survival, p), MARGIN, 1.0 - MARGIN)
     score: Array = np.log(-np.log(latency))
     return score
+
+
+def _weighted_median(values: Array, weights: Array) -> float:
+    """Return the median of values that stand for so many episodes each; between the middle two where there are two."""
+    distinct, codes = np.unique(values, return_inverse=True)
+    passed = np.cumsum(np.bincount(codes, weights=weights))
+    sides = [np.searchsorted(passed, 0.5 * passed[-1], side=side) for side in ("left", "right")]
+    return float(distinct[np.minimum(sides, len(distinct) - 1)].mean())
 
 
 def _own_survival(fit: PredictsCure, frame: pd.DataFrame, durations: Array) -> Array:

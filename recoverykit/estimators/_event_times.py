@@ -275,24 +275,3 @@ def uncompressed(times: EventTimes, *, within: Codes | None = None, want_inverse
         inverse = np.empty(len(order), dtype=np.int64)
         inverse[order] = np.arange(len(order))
     return _rows(times, order, _weights(times)[order], None, order, inverse)
-
-
-def collapse_patterns(rows: EpisodeRows, *, at_most: int) -> EpisodeRows:
-    """Forget the covariates: one pattern, and at most a given number of rows, evenly spaced in time."""
-    taken = np.arange(0, len(rows.lower), -(-len(rows.lower) // (10 * at_most)))
-    marks = [mark for mark in (rows.lower, rows.upper, rows.entry, rows.background) if mark is not None]
-    key = combine([encode(mark[taken]) for mark in marks], len(taken))
-    distinct = tally(key, rows.weight[taken], want_inverse=False)
-    step = -(-len(distinct.first) // at_most)
-    first = taken[distinct.first[::step]]
-    return EpisodeRows(
-        lower=rows.lower[first],
-        upper=rows.upper[first],
-        entry=rows.entry[first],
-        weight=distinct.weight[::step],
-        pattern=np.zeros(len(first), dtype=np.int64),
-        representatives=np.zeros(1, dtype=np.int64),
-        inverse=None,
-        n_input_rows=rows.n_input_rows,
-        background=None if rows.background is None else rows.background[first],
-    )

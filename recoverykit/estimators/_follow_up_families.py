@@ -57,8 +57,8 @@ class Receus:
     never : float
         Estimated share that never has the event, in [0, 1]; 0 without such a share.
     ratio : float
-        Of those without the event at the last time observed, the share still to have it: S(tau) over the population's,
-        in [0, 1]; 1 without a share that never has it.
+        Survival of those that have the event some day over that of all, at the last time observed, in [0, 1]; 1
+        without a share that never has it.
     """
 
     distribution: str
@@ -124,7 +124,7 @@ def _compare(cells: pd.DataFrame, name: str, level: float) -> dict[str, object]:
         cells, lower_col="lower", upper_col="upper", weights_col="weight", level=level
     )
     one = pd.DataFrame(index=[0])
-    last = float(cells.loc[np.isfinite(cells["lower"]), "lower"].max())
+    last = float(cells["upper"].where(np.isfinite(cells["upper"]), cells["lower"]).max())
     survival = float(fit.predict_survival(one, [last]).to_numpy()[0, 0])
     never = fit.never.value
     statistic = max(0.0, 2.0 * (fit.loglik - plain))

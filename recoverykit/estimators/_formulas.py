@@ -5,8 +5,8 @@ fit did not see are refused: a dummy coding that is silently zero would predict 
 models.
 """
 
-import ast
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,13 +14,12 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from formulaic import Formula, ModelSpec, SimpleFormula
-from formulaic.errors import FormulaicError
-from formulaic.parser.types import Factor
-from formulaic.transforms import TRANSFORMS
+from formulaic.errors import DataMismatchWarning, FormulaicError
 from numpy.typing import NDArray
 
 from recoverykit.errors import ContractError, ExtrapolationError, Violation
 from recoverykit.estimators._compression import Tally
+from recoverykit.estimators._formula_columns import coded_column, columns_read
 
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -47,7 +46,8 @@ class Design:
     variables : tuple of str
         Columns of the frame that the formula reads, sorted.
     levels : mapping of str to tuple
-        For each categorical variable the values seen in the fit.
+        For each categorical variable the values seen in the fit; for categories made from columns, such as
+        ``C(ltv > 0.8)``, those seen under the text of the expression.
     """
 
     formula: str
@@ -81,13 +81,13 @@ def parse_formula(part: str, text: str) -> tuple[str, ...]:
         raise ValueError(f"{part} formula {text!r} has a left side or several parts; give one right side: '~ product'")
     if len(formula) == 0:
         raise ValueError(f"{part} formula {text!r} has no term; '~ 1' is the formula without covariates")
-    return tuple(sorted({name for term in formula for factor in term.factors for name in _columns_read(factor)}))
+    return tuple(sorted({name for term in formula for factor in term.factors for name in columns_read(factor)}))
 
 
 def term_columns(text: str) -> tuple[tuple[str, ...], ...]:
     """Return the columns that each term of a formula reads, in the order of its terms."""
     return tuple(
-        tuple(sorted({name for factor in term.factors for name in _columns_read(factor)})) for term in _parsed(text)
+        tuple(sorted({name for factor in term.factors for name in columns_read(factor)})) for term in _parsed(text)
     )
 
 
@@ -121,14 +121,16 @@ def learn_design(text: str, frame: pd.DataFrame) -> tuple[Design, Array]:
     Raises
     ------
     ContractError
-        If formulaic cannot evaluate it on this frame, or a value is not finite.
+        If formulaic cannot evaluate it on this frame, it names levels but not all of them, or a value is not finite.
     """
     variables = parse_formula("a", text)
     held = _without_unused_levels(frame.loc[:, list(variables)])
     try:
-        matrix = _parsed(text).get_model_matrix(held, na_action="raise", output="numpy")
-    except (FormulaicError, ValueError, TypeError) as error:
-        raise ContractError([Violation("frame", f"formula {text!r} cannot be evaluated: {error}")]) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DataMismatchWarning)  # levels given in the formula that leave some out
+            matrix = _parsed(text).get_model_matrix(held, na_action="raise", output="numpy")
+    except (DataMismatchWarning, FormulaicError, ValueError, TypeError) as error:
+        raise _not_evaluated(text, error) from error
     spec = matrix.model_spec
     design = Design(text, spec, tuple(str(c) for c in spec.column_names), variables, _levels(spec, held))
     return design, _checked(design, np.asarray(matrix))
@@ -150,6 +152,13 @@ def design_matrix(design: Design, frame: pd.DataFrame, positions: IntArray | Non
     -------
     ndarray of shape (n, n_terms)
         Row-major float64.
+
+    Raises
+    ------
+    ContractError
+        If the formula cannot be evaluated on this frame, or a value is not finite.
+    ExtrapolationError
+        If an expression makes a category that the fit did not see.
     """
     held = frame.loc[:, list(design.variables)]
     n_rows = len(held) if positions is None else len(positions)
@@ -157,8 +166,24 @@ def design_matrix(design: Design, frame: pd.DataFrame, positions: IntArray | Non
     for begin in range(0, n_rows, _BLOCK_ROWS):
         end = min(begin + _BLOCK_ROWS, n_rows)
         block = held.iloc[begin:end] if positions is None else held.take(positions[begin:end])
-        matrix[begin:end] = np.asarray(design.spec.get_model_matrix(block))
+        matrix[begin:end] = _materialised(design, block)
     return _checked(design, matrix)
+
+
+def _materialised(design: Design, block: pd.DataFrame) -> Array:
+    """Return the matrix of some rows; formulaic would only warn of a category that it does not know and leave it 0."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataMismatchWarning)
+        try:
+            return np.asarray(design.spec.get_model_matrix(block), dtype=float)
+        except DataMismatchWarning as unseen:
+            made = "; ".join(f"{name}: {', '.join(map(str, seen))}" for name, seen in design.levels.items())
+            raise ExtrapolationError(
+                f"formula {design.formula!r} makes a category that the fit did not see; it saw {made}. Predict for "
+                "those, or fit again with the new ones"
+            ) from unseen
+        except (FormulaicError, ValueError, TypeError) as error:
+            raise _not_evaluated(design.formula, error) from error
 
 
 def learn_plain_design(text: str, frame: pd.DataFrame, cells: Tally, positions: IntArray) -> tuple[Design, Array]:
@@ -252,6 +277,8 @@ def check_variables(frame: pd.DataFrame, variables: tuple[str, ...]) -> list[Vio
 def check_prediction_frame(frame: pd.DataFrame, designs: tuple[Design, ...]) -> None:
     """Refuse a frame that lacks a column, has missing values, or has levels that the fit did not see.
 
+    Categories that an expression makes are known, and refused, when ``design_matrix`` evaluates it.
+
     Raises
     ------
     ContractError
@@ -264,7 +291,8 @@ def check_prediction_frame(frame: pd.DataFrame, designs: tuple[Design, ...]) -> 
     if found:
         raise ContractError(found)
     for design in designs:
-        for name, levels in design.levels.items():
+        for name in (name for name in design.variables if name in design.levels):
+            levels = design.levels[name]
             unseen = sorted({str(v) for v in frame[name].unique() if v not in levels})
             if unseen:
                 raise ExtrapolationError(
@@ -279,21 +307,6 @@ def _parsed(text: str) -> Formula:
     return Formula(text)
 
 
-def _columns_read(factor: Factor) -> set[str]:
-    """Return the columns that a factor reads; formulaic's own list leaves out those inside center() or bs()."""
-    if factor.eval_method is Factor.EvalMethod.LOOKUP:
-        return {factor.expr}
-    if factor.eval_method is Factor.EvalMethod.LITERAL:
-        return set()
-    try:
-        tree = ast.parse(factor.expr, mode="eval")
-    except SyntaxError:  # a quoted column name inside a call
-        return {str(variable.root) for variable in factor.required_variables} - set(TRANSFORMS)
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return named - called - set(TRANSFORMS)
-
-
 def _without_unused_levels(frame: pd.DataFrame) -> pd.DataFrame:
     """Drop categories that do not occur: each would be a column of zeros."""
     categorical = [name for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)]
@@ -305,10 +318,18 @@ def _levels(spec: ModelSpec, frame: pd.DataFrame) -> dict[str, tuple[object, ...
     levels: dict[str, tuple[object, ...]] = {}
     for factor in spec.factors:
         state = spec.encoder_state.get(factor.expr)
-        columns = [name for name in _columns_read(factor) if name in frame.columns]
-        if state is not None and state[0].value == "categorical" and len(columns) == 1:
-            levels[columns[0]] = tuple(frame[columns[0]].unique())
+        if state is None or state[0].value != "categorical":
+            continue
+        column = coded_column(factor)
+        if column in frame.columns:
+            levels[column] = tuple(frame[column].unique())
+        else:
+            levels[factor.expr] = tuple(state[1].get("categories", ()))
     return levels
+
+
+def _not_evaluated(text: str, error: Exception) -> ContractError:
+    return ContractError([Violation("frame", f"formula {text!r} cannot be evaluated: {error}")])
 
 
 def _checked(design: Design, matrix: Array) -> Array:

@@ -115,7 +115,12 @@ def quantile(probability: Array, shape: float) -> Array:
         return np.asarray(ndtri(probability), dtype=float)
     a = shape**-2
     inverse = gammaincinv(a, probability) if shape > 0 else gammainccinv(a, probability)
-    return np.asarray((np.log(inverse) - np.log(a)) / shape, dtype=float)
+    log_below = np.log(probability) if shape > 0 else np.log1p(-probability)
+    # Near 0 the distribution function of G is x^a / Gamma(a + 1), also where x itself is no number any more.
+    near_zero = (log_below + gammaln(a + 1.0)) / a
+    lost = inverse < _SMALLEST_SURVIVAL
+    log_inverse = np.where(lost, near_zero, np.log(np.where(lost, 1.0, inverse)))
+    return np.asarray((log_inverse - np.log(a)) / shape, dtype=float)
 
 
 def moments(shape: float) -> tuple[float, float]:

@@ -55,16 +55,17 @@ def calibration_line(realised: Array, predicted: Array, weights: Array) -> dict[
     }
 
 
-def level_test(realised: Array, predicted: Array, weights: Array, clusters: IntArray) -> dict[str, float]:
+def level_test(realised: Array, predicted: Array, weights: Array, clusters: IntArray | None) -> dict[str, float]:
     """Return mean realised and predicted losses, and z of their difference with its two-sided p-value.
 
-    z is the mean of realised - predicted over its standard error, which sums over clusters: above 0 the model predicts
-    too little.
+    z is the mean of realised - predicted over its standard error, which sums over clusters, or without them over single
+    episodes, of which a row holds as many as it weighs: above 0 the model predicts too little.
     """
     total = float(weights.sum())
     gap = realised - predicted
     mean = float(weights @ gap) / total
-    by_cluster = np.bincount(clusters, weights=weights * (gap - mean))
+    left = gap - mean
+    by_cluster = np.sqrt(weights) * left if clusters is None else np.bincount(clusters, weights=weights * left)
     error = float(np.sqrt(by_cluster @ by_cluster)) / total
     z = mean / error if error > 0 else float("nan")
     return {

@@ -81,7 +81,9 @@ def with_last_step(objective: Objective, top: Climb) -> Climb:
     return replace(top, position=top.position + step, at=at) if better else top
 
 
-def invert_information(hessian: Array, scaling: Array, mean_weight: float) -> Information:
+def invert_information(
+    hessian: Array, scaling: Array, mean_weight: float, *, fixed: BoolArray | None = None, is_top: bool = True
+) -> Information:
     """Invert the information where there is any.
 
     Parameters
@@ -92,14 +94,23 @@ def invert_information(hessian: Array, scaling: Array, mean_weight: float) -> In
         Parameters = scaling @ z.
     mean_weight : float
         Episodes per row of the frame; small weights carry little information each.
+    fixed : ndarray of bool of shape (n_params,) or None
+        Parameters at a limit, unscaled ones: they have no standard error, and the others have those given them.
+    is_top : bool
+        Whether the climb came to rest; the way along which it crept on is not identified either.
     """
-    information, vectors = np.linalg.eigh(-hessian)
+    fixed = np.zeros(len(hessian), dtype=bool) if fixed is None else fixed
+    free = np.flatnonzero(~fixed)
+    information, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
     known = information >= _LEAST_INFORMATION * min(1.0, mean_weight)
-    basis, flat = scaling @ vectors[:, known], vectors[:, ~known]
+    known[0] &= is_top
+    directions = np.zeros((len(hessian), len(free)))
+    directions[free] = vectors
+    basis, flat = scaling @ directions[:, known], directions[:, ~known]
     moved = np.abs(scaling @ flat).max(axis=1, initial=0.0)
     return Information(
         covariance=(basis / information[known]) @ basis.T,
-        identified=moved < _TOUCHED * np.linalg.norm(scaling, axis=1),
+        identified=~fixed & (moved < _TOUCHED * np.linalg.norm(scaling, axis=1)),
         flat=flat,
     )
 

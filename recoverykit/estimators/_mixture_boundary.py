@@ -24,10 +24,17 @@ _AT_LIMIT = 0.99
 
 def shape_limit(problem: Problem, theta: Array) -> str | None:
     """Say that the shape Q has run to the limit of what is climbed; None where it has not, or there is none."""
-    if problem.data.distribution.shape is not Shape.FREE or abs(theta[-1]) < _AT_LIMIT * LARGEST_SHAPE:
+    if problem.data.distribution.shape is not Shape.FREE:
+        return None
+    return at_limit("the shape Q", float(theta[-1]))
+
+
+def at_limit(what: str, shape: float) -> str | None:
+    """Say that a shape is at the limit of what is climbed; None where it is not."""
+    if abs(shape) < _AT_LIMIT * LARGEST_SHAPE:
         return None
     return (
-        f"the shape Q is at its limit of {np.copysign(LARGEST_SHAPE, theta[-1]):g}: no generalised gamma distribution "
+        f"{what} is at its limit of {np.copysign(LARGEST_SHAPE, shape):g}: no generalised gamma distribution "
         "bends as these times do, and the other standard errors are those at this Q; try another distribution"
     )
 

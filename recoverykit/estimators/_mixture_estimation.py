@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoverykit.errors import ConvergenceError
-from recoverykit.estimators._maximum import scaled_objective, with_last_step, worth_finishing
+from recoverykit.estimators._maximum import invert_information, scaled_objective, with_last_step, worth_finishing
 from recoverykit.estimators._mixture_boundary import describe_boundary, shape_limit
 from recoverykit.estimators._mixture_data import Problem
 from recoverykit.estimators._mixture_kernels import Evaluation, MixtureData, evaluate
@@ -33,10 +33,6 @@ _STRIDE, _LONG_STRIDE = 8.0, 1e12
 _NO_PLATEAU, _CREEPING = 1e-3, 0.02
 #: Predictors of a thinned search beyond this are taken back to the first start.
 _FAR_OUT = 8.0
-#: Information below this in a direction that moves the predictor by 1 means a standard error above 100: not identified.
-_LEAST_INFORMATION = 1e-4
-#: A parameter that moves by less than this share of its unit along a flat direction keeps its standard error.
-_TOUCHED = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,29 +160,21 @@ def _describe(problem: Problem, scaling: Array, best: Climb, *, n_starts: int, n
     """Invert the information where there is any, and put the rest in words."""
     climbed = scaling @ best.position
     limit = shape_limit(problem, climbed)
-    n_free = len(climbed) - (limit is not None)  # the shape is the last parameter; at its limit it counts as fixed
-    information, vectors = np.linalg.eigh(-best.at.hessian[:n_free, :n_free])
+    fixed = np.zeros(len(climbed), dtype=bool)
+    fixed[-1] = limit is not None  # the shape is the last parameter
     mean_weight = float(problem.rows.weight.sum()) / problem.rows.n_input_rows
-    known = information >= _LEAST_INFORMATION * min(1.0, mean_weight)
-    known[0] &= best.converged  # the way along which a climb crept on is not known either
-    basis = scaling[:, :n_free] @ vectors[:, known]
-    covariance = (basis / information[known]) @ basis.T
-    texts, identified = [] if limit is None else [limit], np.ones(len(climbed), dtype=bool)
-    if not known.all():
-        flat = np.vstack([vectors[:, ~known], np.zeros((len(climbed) - n_free, int((~known).sum())))])
-        texts.append(describe_boundary(problem, climbed, flat))
-        moved = np.abs(scaling @ flat).max(axis=1)
-        unit = np.linalg.norm(scaling, axis=1)
-        identified = moved < _TOUCHED * unit
-    identified[n_free:] = False
+    known = invert_information(best.at.hessian, scaling, mean_weight, fixed=fixed, is_top=best.converged)
+    texts = [] if limit is None else [limit]
+    if known.flat.size:
+        texts.append(describe_boundary(problem, climbed, known.flat))
     theta = climbed.copy()
     n_incidence, n_latency = len(problem.incidence.map), len(problem.latency.map)
     theta[n_incidence : n_incidence + n_latency] += problem.shift * problem.latency.constant
     return Estimate(
         theta=theta,
         loglik=best.at.value,
-        covariance=covariance,
-        identified=identified,
+        covariance=known.covariance,
+        identified=known.identified,
         boundary="; ".join(texts) or None,
         n_starts=n_starts,
         n_agreed=n_agreed,

@@ -18,7 +18,7 @@ from recoverykit.estimators._distinct_rows import distinct_rows
 from recoverykit.estimators._episode_designs import cell_episodes, design_episodes
 from recoverykit.estimators._event_times import EpisodeRows, EventTimes, read_event_times
 from recoverykit.estimators._fit_tables import ShareInterval
-from recoverykit.estimators._formulas import Design, is_stateful, parse_formula
+from recoverykit.estimators._formulas import Design, check_variables, is_stateful, parse_formula
 from recoverykit.estimators._mixture_data import Problem, check_events, log_time_unit, mixture_data, scale_design
 from recoverykit.estimators._mixture_estimation import Estimate, estimate
 from recoverykit.estimators._mixture_prediction import mean_never
@@ -120,12 +120,21 @@ class _Episodes:
 
 
 def _read(choices: Choices, frame: pd.DataFrame, columns: Mapping[str, str | None], *, want_inverse: bool) -> _Episodes:
-    times = read_event_times(frame, **columns)
     formulas = (choices.incidence, choices.latency)
+    try:
+        times = read_event_times(frame, **columns)
+    except ContractError as error:
+        raise with_covariates(error, frame, formulas) from None
     found = None if want_inverse else cell_episodes(formulas, frame, times)
     if found is not None:
         return _Episodes(times, *found)
     return _Episodes(times, *design_episodes(formulas, frame, times, want_inverse=want_inverse))
+
+
+def with_covariates(error: ContractError, frame: pd.DataFrame, formulas: Sequence[str]) -> ContractError:
+    """Add to what is wrong with times what is wrong with the columns of formulas, so that all is said at once."""
+    variables = sorted({name for text in formulas for name in parse_formula("a", text)})
+    return ContractError([*error.violations, *check_variables(frame, tuple(variables))])
 
 
 def _few_episodes(choices: Choices, frame: pd.DataFrame, columns: Mapping[str, str | None]) -> _Episodes | None:

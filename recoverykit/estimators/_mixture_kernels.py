@@ -14,7 +14,7 @@ Blocks of a few thousand rows keep every temporary in cache; most of the time wo
 Knows nothing of frames.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -83,6 +83,19 @@ class TermGroup:
     log_upper: Array
     weight: Array
     log_background: Array | None = None
+
+    def take(self, taken: IntArray) -> "TermGroup":
+        """Return some terms, in order."""
+        return replace(
+            self,
+            row=self.row[taken],
+            pattern=self.start + taken if self.pattern is None else self.pattern[taken],
+            start=0,
+            log_lower=self.log_lower[taken],
+            log_upper=self.log_upper[taken],
+            weight=self.weight[taken],
+            log_background=None if self.log_background is None else self.log_background[taken],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import expit, ndtri
 
 from recoverykit.estimators._cell_designs import DesignMatrix
 from recoverykit.estimators._links import Link
@@ -168,7 +168,7 @@ def mean_never(
     spread = value * (1.0 - value)
     odds = np.log(value / (1.0 - value)) if spread > 0 else np.inf * (1.0 if value > 0.5 else -1.0)
     half = quantile * error / spread if spread > 0 else 0.0
-    lower, upper = (1.0 / (1.0 + np.exp(-(odds + sign * half))) for sign in (-1.0, 1.0))
+    lower, upper = (expit(odds + sign * half) for sign in (-1.0, 1.0))
     return Band(*(np.array([x]) for x in (value, lower, upper, error)))
 
 

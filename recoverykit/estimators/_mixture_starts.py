@@ -6,12 +6,14 @@ Private to the mixture models.
 import numpy as np
 from numpy.typing import NDArray
 
-from recoverykit.estimators._event_times import EpisodeRows, collapse_patterns
+from recoverykit.estimators._compression import combine, encode, tally
+from recoverykit.estimators._event_times import EpisodeRows
 from recoverykit.estimators._mixture_data import Problem, mixture_data
 from recoverykit.estimators._mixture_kernels import MixtureData, evaluate
 from recoverykit.estimators._optimise import AGREEMENT, climb_all
 
 Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 _NULL_ROWS = 1_000
 _NULL_TOLERANCE, _NULL_ITERATIONS = 0.05, 30
@@ -31,7 +33,7 @@ def starting_points(problem: Problem) -> list[Array]:
     starts, with and without covariate effects.
     """
     data = problem.data
-    null = collapse_patterns(problem.rows, at_most=_NULL_ROWS)
+    null, _ = collapse(problem.rows, np.where(problem.rows.is_event, 0, -1), at_most=_NULL_ROWS)
     guesses = [
         guess
         for shape in data.distribution.start_shapes or (0.0,)
@@ -53,6 +55,53 @@ def starting_points(problem: Problem) -> list[Array]:
     return [_lift(problem, point, slope) for point, slope in zip(points, slopes, strict=True)]
 
 
+def collapse(rows: EpisodeRows, outcomes: IntArray, *, at_most: int) -> tuple[EpisodeRows, IntArray]:
+    """Forget the covariates: one pattern, and at most a given number of rows, evenly spaced in time.
+
+    Every outcome, and those without one, has its part of the rows and keeps its weight: of a rare outcome an even
+    sample would leave nothing to guess a latency from.
+
+    Parameters
+    ----------
+    rows : EpisodeRows
+    outcomes : ndarray of int of shape (n_rows,)
+        From 0 on; -1 for the event-free.
+    at_most : int
+
+    Returns
+    -------
+    rows : EpisodeRows
+    outcomes : ndarray of int
+        Of these rows.
+    """
+    codes = range(-1, int(outcomes.max()) + 1)
+    at_most //= len(codes)
+    kept, weights = [], []
+    for own in (np.flatnonzero(outcomes == code) for code in codes):
+        if len(own) == 0:
+            continue
+        taken = own[:: -(-len(own) // (10 * at_most))]
+        marks = [mark[taken] for mark in (rows.lower, rows.upper, rows.entry, rows.background) if mark is not None]
+        distinct = tally(combine([encode(mark) for mark in marks], len(taken)), rows.weight[taken], want_inverse=False)
+        step = -(-len(distinct.first) // at_most)
+        weight = distinct.weight[::step]
+        kept.append(taken[distinct.first[::step]])
+        weights.append(rows.weight[own].sum() / weight.sum() * weight)
+    places = np.concatenate(kept)
+    collapsed = EpisodeRows(
+        lower=rows.lower[places],
+        upper=rows.upper[places],
+        entry=rows.entry[places],
+        weight=np.concatenate(weights),
+        pattern=np.zeros(len(places), dtype=np.int64),
+        representatives=np.zeros(1, dtype=np.int64),
+        inverse=None,
+        n_input_rows=rows.n_input_rows,
+        background=None if rows.background is None else rows.background[places],
+    )
+    return collapsed, outcomes[places]
+
+
 def _beside(point: Array, direction: float) -> Array:
     step = np.zeros_like(point)
     step[0], step[1] = direction * _STEP_INCIDENCE, direction * _STEP_LATENCY
@@ -72,7 +121,7 @@ def _lift(problem: Problem, point: Array, slope: float) -> Array:
 
 def _guesses(rows: EpisodeRows, data: MixtureData, shift: float, shape: float) -> list[Array]:
     """Guess (a, eta, ancillary) from the Kaplan-Meier curve: its plateau, no plateau, and half way; Q is given."""
-    log_times, jumps = _kaplan_meier_jumps(rows)
+    log_times, jumps, _ = event_jumps(rows)
     log_times = log_times - shift
     reached = float(np.clip(jumps.sum(), _LEAST_SHARE, 1.0 - _LEAST_SHARE))
     mean = float(jumps @ log_times / jumps.sum())
@@ -93,8 +142,11 @@ def _guesses(rows: EpisodeRows, data: MixtureData, shift: float, shape: float) -
     return guesses
 
 
-def _kaplan_meier_jumps(rows: EpisodeRows) -> tuple[Array, Array]:
-    """Return log event times (middle of their interval) and the mass that a Kaplan-Meier curve puts on each."""
+def event_jumps(rows: EpisodeRows) -> tuple[Array, Array, IntArray]:
+    """Return log event times (middle of their interval), the mass that Aalen-Johansen puts on each, and its row.
+
+    With one outcome these are the jumps of the Kaplan-Meier curve.
+    """
     event = rows.is_event
     times = np.where(event, 0.5 * (rows.lower + np.where(event, rows.upper, 0.0)), rows.lower)
     order = np.lexsort((~event, times))
@@ -105,4 +157,4 @@ def _kaplan_meier_jumps(rows: EpisodeRows) -> tuple[Array, Array]:
     at_risk = np.maximum(at_risk - (np.cumsum(weight) - weight), weight)
     drop = np.where(event, weight / at_risk, 0.0)
     before = np.concatenate([[1.0], np.cumprod(1.0 - np.minimum(drop, 1.0))[:-1]])
-    return np.log(times[event]), (before * drop)[event]
+    return np.log(times[event]), (before * drop)[event], order[event]

@@ -15,8 +15,10 @@ from recoverykit.estimators._mixture_kernels import Kind, MixtureData, TermGroup
 
 IntArray = NDArray[np.int64]
 
-#: At most this many terms are explored as they are, and at most that many after merging.
+#: At most this many terms are explored as they are, and at most about that many after merging.
 _FEW_TERMS, _EXPLORED_TERMS = 2_000, 6_000
+#: Terms of one kind that thinning leaves: to one or two events a latency without any spread would fit best.
+_LEAST_TERMS = 100
 #: Neighbouring times lie within one such step of log time: that adds 0.02 to the variance of log time.
 _LOG_STEP = 0.5
 
@@ -29,7 +31,7 @@ def thinned(data: MixtureData) -> MixtureData:
     groups = tuple(_merged(group) for group in data.groups)
     step = -(-_n_terms(groups) // _EXPLORED_TERMS)
     if step > 1:
-        groups = tuple(_every(group, step) for group in groups)
+        groups = tuple(every_kth(group, step) for group in groups)
     return data if _n_terms(groups) == n_terms else _cut(data, groups)
 
 
@@ -61,20 +63,11 @@ def _merged(group: TermGroup) -> TermGroup:
     )
 
 
-def _every(group: TermGroup, step: int) -> TermGroup:
-    """Keep every k-th term, with the weight of all."""
-    taken = np.arange(0, len(group.weight), step)
-    factor = group.weight.sum() / group.weight[taken].sum()
-    return replace(
-        group,
-        row=group.row[taken],
-        pattern=group.start + taken if group.pattern is None else group.pattern[taken],
-        start=0,
-        log_lower=group.log_lower[taken],
-        log_upper=group.log_upper[taken],
-        log_background=None if group.log_background is None else group.log_background[taken],
-        weight=factor * group.weight[taken],
-    )
+def every_kth(group: TermGroup, step: int) -> TermGroup:
+    """Keep every k-th term, with the weight of all; more of them in a group that would be left with too few."""
+    step = max(min(step, len(group.weight) // _LEAST_TERMS), 1)
+    kept = group.take(np.arange(0, len(group.weight), step))
+    return replace(kept, weight=group.weight.sum() / kept.weight.sum() * kept.weight)
 
 
 def _cut(data: MixtureData, groups: tuple[TermGroup, ...]) -> MixtureData:

@@ -94,9 +94,10 @@ def climb(
     Returns
     -------
     Climb
-        Not converged when the iterations ran out or no step went up; a known maximum with the steps taken to it.
+        Not converged when the iterations ran out, no step went up, or steps had to shrink until they promised nothing
+        though a step of the first radius promises more; a known maximum with the steps taken to it.
     """
-    position = start
+    position, first_radius = start, radius
     at = objective(start) if at is None else at
     if not _is_finite(at):
         return Climb(position, at, 0, False)
@@ -104,11 +105,12 @@ def climb(
         enough = max(tolerance, 4e-15 * abs(at.value))
         while True:
             step = _step_within(at, radius)
-            gain = float(at.gradient @ step + 0.5 * step @ at.hessian @ step)
+            gain = _promised(at, step)
             length = _length(step)
             if gain < enough:
                 # Stay: along a flat direction an endless step gains nothing, and the ridge can be reported from here.
-                return Climb(position, at, iteration, True)
+                is_top = radius >= first_radius or _is_held(objective, position, at, first_radius)
+                return Climb(position, at, iteration, is_top)
             for top in known:
                 if at.value < top.at.value + AGREEMENT and _is_at(top, position + step):
                     return Climb(top.position, top.at, iteration, True)
@@ -152,6 +154,20 @@ def climb_all(
         )
         climbs.append(one)
     return sorted(climbs, key=lambda c: -c.at.value if np.isfinite(c.at.value) else np.inf)
+
+
+def _promised(at: Curvature, step: Array) -> float:
+    """Return what the quadratic model gains by a step."""
+    return float(at.gradient @ step + 0.5 * step @ at.hessian @ step)
+
+
+def _is_held(objective: Objective, position: Array, at: Curvature, radius: float) -> bool:
+    """Tell whether a climb whose steps had to shrink is at a top, or at the edge of where the function has values.
+
+    Neither is where slopes and values disagree, as in a clipped tail: there steps shrink until they promise nothing.
+    """
+    step = _step_within(at, radius)
+    return _promised(at, step) < AGREEMENT or not _is_finite(objective(position + step))
 
 
 def _is_finite(at: Curvature) -> bool:

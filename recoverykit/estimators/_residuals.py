@@ -12,6 +12,8 @@ Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 _NARROW = 1e-8
+#: Beyond this width the mean of a unit exponential inside an interval is that of one without end.
+_ENDLESS = 700.0
 
 
 def residual_table(
@@ -39,8 +41,8 @@ def residual_table(
     width = high - low
     wide = is_event & (width > _NARROW)
     # Mean of a unit exponential in (l, l + w): l + 1 - w / (exp(w) - 1).
-    inside = 1.0 - np.where(wide, width, 1.0) / np.expm1(np.where(wide, np.minimum(width, 700.0), 1.0))
-    residual = low + np.where(wide, inside, 0.5 * width)
+    bounded = np.where(wide, np.minimum(width, _ENDLESS), 1.0)
+    residual = low + np.where(wide, 1.0 - bounded / np.expm1(bounded), 0.5 * width)
     columns = {"residual": residual, "lower": low, "upper": np.where(is_event, high, np.inf), "event": is_event}
     return pd.DataFrame(columns, index=index)
 

@@ -78,10 +78,15 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[str | None], *, table: 
 
 
 def number_column(frame: pd.DataFrame, column: str | None, default: float) -> Array:
-    """Return a column as floats, NaN where it holds no number; a constant where no column is named."""
+    """Return a column as floats, NaN where it holds no number; a constant where no column is named.
+
+    Dates and spans of time are no numbers: pandas would count them in nanoseconds, or whatever their unit is.
+    """
     if column is None:
         return np.full(len(frame), default)
     values = frame[column]
+    if values.dtype.kind in "mM":
+        return np.full(len(frame), np.nan)
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
         return values.to_numpy().astype(np.float64)
     return pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)

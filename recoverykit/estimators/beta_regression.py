@@ -107,7 +107,7 @@ class BetaRegressionModel:
 
 
 def check_inside(frame: pd.DataFrame, rows: LossRows, request: Request, chosen: BoolArray | None = None) -> None:
-    """Refuse losses of exactly 0 or 1, among those chosen.
+    """Refuse losses of exactly 0 or 1; or, where they are one stage of a model, among those chosen.
 
     Raises
     ------
@@ -117,9 +117,10 @@ def check_inside(frame: pd.DataFrame, rows: LossRows, request: Request, chosen: 
     if rows.loss.min() > 0 and rows.loss.max() < 1:
         return
     on_boundary = (rows.loss <= 0) | (rows.loss >= 1)
+    other = "FractionalLogitModel, or ask for on_boundary='squeeze'" if chosen is None else "severity='fractional'"
     rule = (
         f"{request.loss_col} must lie inside 0 and 1, both excluded, for a beta density; use "
-        "ZeroOneInflatedBetaModel or FractionalLogitModel, or ask for on_boundary='squeeze'"
+        f"ZeroOneInflatedBetaModel or {other}"
     )
     faults = broken(frame, rule, on_boundary if chosen is None else on_boundary & chosen)
     if faults:

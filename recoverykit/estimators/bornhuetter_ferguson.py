@@ -23,6 +23,9 @@ from recoverykit.estimators.remaining_recovery import MINIMUM_OPEN
 
 __all__ = ["BornhuetterFergusonFit", "BornhuetterFergusonModel"]
 
+#: Share of EAD by which sums of the same flows may differ through rounding.
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class BornhuetterFergusonModel:
@@ -120,7 +123,8 @@ class BornhuetterFergusonModel:
         InsufficientDataError
             When the pattern does not rise, or no vintage is old enough for a prior.
         ValueError
-            When an option is not allowed, the pattern does not begin at month 0, or a bootstrap lacks cells or rng.
+            When an option is not allowed, the pattern does not begin at month 0, or a bootstrap lacks rng or cells that
+            add up to the triangle.
 
         Notes
         -----
@@ -149,6 +153,7 @@ class BornhuetterFergusonModel:
                 raise ValueError("a bootstrap needs cells, sums by vintage, obligor and month; see recovery_cells")
             n_months = len(known.times) if pattern is None else 0
             sums = VintageSums.read(cells, columns, cluster_col, rows.vintages, month, n_months)
+            _check_same(sums, rows, recovered)
             draws = self._draws(draw_vintages(sums, n_bootstrap, rng), share, is_older)
         is_given = self.prior_rate is not None
         return BornhuetterFergusonFit(
@@ -227,6 +232,18 @@ def _position(rows: VintageRows, pattern: StepCurve) -> tuple[IntArray, Array]:
     beyond = rows.last_month > pattern.times[-1]
     month = np.where(beyond, rows.last_month, pattern.times[place]).astype(np.int64)
     return month, pattern.values[place]
+
+
+def _check_same(sums: VintageSums, rows: VintageRows, recovered: Array) -> None:
+    """Refuse cells of other episodes than the triangle's, whose band would be around another estimate."""
+    total = sums.vintage.sum(axis=0).reshape(2, -1)
+    off = np.abs(total - np.stack([recovered, rows.ead])) > _ROUNDING * rows.ead
+    wrong = rows.vintages[off.any(axis=0)]
+    if len(wrong):
+        raise ValueError(
+            f"cells do not add up to the recoveries and the EAD of the triangle in {len(wrong)} of "
+            f"{len(rows.vintages)} vintages, {wrong[0]} the first; give recovery_cells of the same episodes, by vintage"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from recoverykit.errors import InsufficientDataError
-from recoverykit.estimators._chain_ladder_kernels import age_to_age, develop, with_tail
+from recoverykit.estimators._chain_ladder_kernels import Factors, age_to_age, develop, with_tail
 from recoverykit.estimators._chain_ladder_tables import (
     cautions,
     cell_table,
@@ -138,7 +138,7 @@ class ChainLadderModel:
             When columns or numbers are missing.
         InsufficientDataError
             When there are not two columns, or a vintage has recovered nothing, or less, in a column from which a
-            factor leads on: the chain ladder has no answer then.
+            factor leads on, or costs use up all that had come in: the chain ladder has no answer then.
         ValueError
             When ``level`` is not inside (0, 1).
 
@@ -155,15 +155,7 @@ class ChainLadderModel:
         rows = read_vintages(triangle, columns)
         ends, ladder = self._columns(rows)
         alpha = AVERAGES[self.average]
-        estimated = age_to_age(ladder, alpha=alpha, last_sigma=self.last_sigma)
-        factors = estimated
-        if self._has_tail:
-            factors = with_tail(
-                estimated,
-                factor=self.tail_factor,
-                standard_error=self.tail_standard_error,
-                sigma_squared=self.tail_sigma**2,
-            )
+        factors = self._factors(ladder, ends, alpha)
         latest = np.isfinite(ladder).sum(axis=1) - 1
         is_projected = (latest >= 0) & (np.take_along_axis(ladder, latest[:, None], axis=1)[:, 0] > 0)
         if not self._has_tail:
@@ -189,11 +181,30 @@ class ChainLadderModel:
     def _has_tail(self) -> bool:
         return (self.tail_factor, self.tail_standard_error, self.tail_sigma) != (1.0, 0.0, 0.0)
 
+    def _factors(self, ladder: Array, ends: IntArray, alpha: int) -> Factors:
+        """Return the factors from column to column, and the tail where there is one."""
+        found = age_to_age(ladder, alpha=alpha, last_sigma=self.last_sigma)
+        nothing_left = np.flatnonzero(~(found.factors > 0))
+        if len(nothing_left):
+            k = nothing_left[0]
+            raise InsufficientDataError(
+                f"between month {ends[k]} and {ends[k + 1]} costs used up all that had come in (the factor is "
+                f"{found.factors[k]:.2f}), and would do so with whatever the other vintages recover. {_ALTERNATIVE}"
+            )
+        if not self._has_tail:
+            return found
+        return with_tail(
+            found,
+            factor=self.tail_factor,
+            standard_error=self.tail_standard_error,
+            sigma_squared=self.tail_sigma**2,
+        )
+
     def _columns(self, rows: VintageRows) -> tuple[IntArray, Array]:
         """Return the last month of each column, and the cumulative amounts at them."""
-        first = self.development_months if self.first_month is None else self.first_month
-        ends = np.arange(first, rows.last_month.max() + 1, self.development_months)
-        if len(ends) < 2 or (rows.last_month >= ends[1]).sum() == 0:
+        first = int(self.development_months if self.first_month is None else self.first_month)
+        ends = np.arange(first, rows.last_month.max() + 1, int(self.development_months))
+        if len(ends) < 2:
             raise InsufficientDataError(
                 f"a chain ladder needs two columns; the oldest vintage was observed to month {rows.last_month.max()}, "
                 f"the first column ends with month {first} and a period has {self.development_months} months"

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recoverykit.errors import ContractError
 from recoverykit.estimators._competing_data import Outcomes, Problem, check_outcomes, make_problem, read_outcomes
 from recoverykit.estimators._competing_estimation import estimate, sandwich
 from recoverykit.estimators._competing_prediction import Predictor
@@ -23,6 +24,7 @@ from recoverykit.estimators._event_times import EventTimes
 from recoverykit.estimators._fit_tables import ShareInterval
 from recoverykit.estimators._formulas import Design, parse_formula
 from recoverykit.estimators._mixture_estimation import Estimate
+from recoverykit.estimators._mixture_fitting import with_covariates
 from recoverykit.estimators._mixture_sandwich import ClusterIndex, cluster_index
 from recoverykit.estimators._rows import check_choice, check_level
 from recoverykit.estimators.competing_outcomes_fit import NEVER, CompetingOutcomesFit
@@ -167,7 +169,10 @@ class CompetingOutcomesModel:
             "weights_col": weights_col,
             "entry_col": entry_col,
         }
-        outcomes, times = read_outcomes(frame, **columns, background_cols=background_cols)
+        try:
+            outcomes, times = read_outcomes(frame, **columns, background_cols=background_cols)
+        except ContractError as error:
+            raise with_covariates(error, frame, (self.incidence, *_values(self.latency))) from None
         clusters = None if cluster_col is None else cluster_index(frame, cluster_col, times.weights)
         designs, problem = _prepare(self, frame, outcome_col, outcomes, times, want_inverse=clusters is not None)
         found = estimate(problem, progress=progress)

@@ -18,7 +18,7 @@ from lifelines.exceptions import ConvergenceError as LifelinesConvergenceError
 
 from recoverykit.errors import ConvergenceError, Violation
 from recoverykit.estimators._breslow_kernels import breslow_point, inverse_information, maximise, plain_risk_sets
-from recoverykit.estimators._cox_checks import INTERCEPT, check_maximum, check_sufficient
+from recoverykit.estimators._cox_checks import check_clusters, check_maximum, check_sufficient, covariates_of
 from recoverykit.estimators._cox_kernels import sandwich, score_residuals
 from recoverykit.estimators._formulas import Design, check_variables, learn_design, parse_formula
 from recoverykit.estimators._rows import (
@@ -40,8 +40,11 @@ __all__ = ["CoxFit", "CoxModel"]
 WEIGHT_KINDS = ("counts", "sampling")
 TIE_RULES = ("efron", "breslow")
 #: lifelines stops when half the squared Newton step, in standard errors, is below this; its own relative change of the
-#: log-likelihood would stop it at an error of 1e-6.
-PRECISION = {"precision": 1e-16, "r_precision": 0.0}
+#: log-likelihood would stop it at an error of 1e-6, and at once where the log-likelihood is above 0.
+PRECISION = {"precision": 1e-16, "r_precision": -np.inf}
+#: The first step as a share of Newton's, and how many steps: lifelines' own share, which does in ten or never, then one
+#: that does not overshoot where a value lies far out.
+ATTEMPTS = ({"step_size": 0.95, "max_steps": 50}, {"step_size": 0.1, "max_steps": 500})
 #: Months are summed as blocks where there are fewer distinct ones than this share of the rows.
 BATCH_SHARE = 0.05
 
@@ -150,8 +153,8 @@ class CoxModel:
         ContractError
             When columns are missing or rows break a rule; all at once.
         InsufficientDataError
-            When there is no covariate, no event, fewer events than covariates, a constant covariate, or one that
-            repeats others.
+            When there is no covariate, no event, fewer events than covariates, a constant covariate, one that
+            repeats others, or a single cluster.
         ConvergenceError
             When the partial likelihood has no maximum, as when a covariate separates those with the event.
         """
@@ -169,12 +172,13 @@ class CoxModel:
             entry_col=entry_col,
         )
         design, matrix = learn_design(self.formula, frame)
-        terms = [term for term in design.terms if term != INTERCEPT]
-        covariates = matrix[:, [term != INTERCEPT for term in design.terms]]
+        terms, covariates = covariates_of(design, matrix)
         clusters = np.arange(len(frame)) if cluster_col is None else pd.factorize(frame[cluster_col])[0]
         every = _Data(covariates, rows.durations, rows.entries, is_event, rows.weights, clusters)
         data = _at_risk(every, repeat_events=weights_are == "counts")
         check_sufficient(data.design, int(data.is_event.sum()), terms)
+        if cluster_col is not None:
+            check_clusters(cluster_col, data.clusters)
         is_robust = cluster_col is not None or (weights_are == "sampling" and weights_col is not None)
         return self._fit_of(
             data, terms, design, _maximise(data, terms, self.ties, is_robust=is_robust), event_col, level
@@ -237,7 +241,7 @@ def _at_risk(rows: _Data, *, repeat_events: bool) -> _Data:
 
 def _maximise(data: _Data, terms: list[str], ties: str, *, is_robust: bool) -> _Estimate:
     coefficients, covariance, loglik, loglik_null = (_efron if ties == "efron" else _breslow)(data, terms)
-    check_maximum(terms, covariance, data.design)
+    check_maximum(terms, covariance, data.design, data.weights)
     if is_robust:
         residuals = score_residuals(
             design=data.design,
@@ -262,35 +266,45 @@ def _breslow(data: _Data, terms: list[str]) -> tuple[Array, Array, float, float]
 
 def _efron(data: _Data, terms: list[str]) -> tuple[Array, Array, float, float]:
     """Return coefficients, covariance and log-likelihoods, fitted and null, by Efron's rule."""
-    fitted = _newton(data, terms)
-    loglik = float(fitted.log_likelihood_)
-    gain = float(fitted.log_likelihood_ratio_test().test_statistic) / 2
+    # Bounds on steps are absolute, so that weights which are small shares are raised for the search.
+    scale = min(1.0, float(data.weights.mean()))
+    fitted = _newton(data, data.weights / scale, terms)
+    loglik = scale * float(fitted.log_likelihood_) - float(data.weights[data.is_event].sum()) * float(np.log(scale))
+    gain = scale * float(fitted.log_likelihood_ratio_test().test_statistic) / 2
     coefficients, covariance = fitted.params_.to_numpy(dtype=float), fitted.variance_matrix_.to_numpy(dtype=float)
-    return coefficients, covariance, loglik, loglik - gain
+    return coefficients, covariance / scale, loglik, loglik - gain
 
 
-def _newton(data: _Data, terms: list[str]) -> CoxPHFitter:
+def _newton(data: _Data, weights: Array, terms: list[str]) -> CoxPHFitter:
     """Run lifelines on plain columns, and turn what it says into our words."""
     columns = [f"x{i}" for i in range(len(terms))]
     frame = pd.DataFrame(data.design, columns=columns)
-    frame = frame.assign(duration=data.durations, event=data.is_event, weight=data.weights)
-    options: dict[str, Any] = {"weights_col": "weight", "fit_options": PRECISION}
+    frame = frame.assign(duration=data.durations, event=data.is_event, weight=weights)
+    options: dict[str, Any] = {"weights_col": "weight"}
     if np.any(data.entries > 0):
         frame["entry"], options["entry_col"] = data.entries, "entry"
     else:
         # Its own choice goes through the rows one by one where months hold thousands of them.
         options["batch_mode"] = bool(len(np.unique(data.durations)) < BATCH_SHARE * len(frame))
-    try:
-        with warnings.catch_warnings(record=True) as said:
-            # Other warnings of its guess at what is checked here, of separation and of weights that are not whole.
-            warnings.simplefilter("always")
-            fitted = CoxPHFitter().fit(frame, "duration", "event", **options)
-        if any("failed to converge" in str(warning.message) for warning in said):
-            raise LifelinesConvergenceError("Newton steps do not shrink")
-        return fitted
-    except (LifelinesConvergenceError, np.linalg.LinAlgError, ValueError) as error:
-        raise ConvergenceError(
-            f"Newton's method found no maximum of the partial likelihood of {', '.join(terms)} on "
-            f"{int(data.is_event.sum())} events ({type(error).__name__}); leave covariates out, merge rare levels, or "
-            "scale those of very different size"
-        ) from error
+    failure: Exception | None = None
+    for steps in ATTEMPTS:
+        try:
+            return _attempt(frame, {**options, "fit_options": {**PRECISION, **steps}})
+        except (LifelinesConvergenceError, np.linalg.LinAlgError, ValueError) as error:
+            failure = error
+    raise ConvergenceError(
+        f"Newton's method found no maximum of the partial likelihood of {', '.join(terms)} on "
+        f"{int(data.is_event.sum())} events ({type(failure).__name__}); leave covariates out, merge rare levels, or "
+        "scale those of very different size"
+    ) from failure
+
+
+def _attempt(frame: pd.DataFrame, options: dict[str, Any]) -> CoxPHFitter:
+    """Run lifelines once; its error where the steps do not shrink."""
+    with warnings.catch_warnings(record=True) as said:
+        # Other warnings of its guess at what is checked here, of separation and of weights that are not whole.
+        warnings.simplefilter("always")
+        fitted = CoxPHFitter().fit(frame, "duration", "event", **options)
+    if any("failed to converge" in str(warning.message) for warning in said):
+        raise LifelinesConvergenceError("Newton steps do not shrink")
+    return fitted

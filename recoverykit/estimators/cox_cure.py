@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recoverykit.errors import ContractError, Violation
+from recoverykit.estimators._cox_checks import covariates_of
 from recoverykit.estimators._cox_cure_data import CoxCureProblem, centred, cox_cure_problem, read_times
 from recoverykit.estimators._cox_cure_estimation import CoxCureEstimate, estimate
 from recoverykit.estimators._cox_cure_kernels import inverse_diagonal
@@ -26,12 +28,15 @@ from recoverykit.estimators._fit_tables import ShareInterval
 from recoverykit.estimators._formulas import Design, parse_formula
 from recoverykit.estimators._mixture_data import Scaling, check_events, scale_design
 from recoverykit.estimators._mixture_sandwich import ClusterIndex, cluster_index
-from recoverykit.estimators._rows import check_choice, check_level
-from recoverykit.estimators.cox_cure_fit import INTERCEPT, CoxCureFit
+from recoverykit.estimators._rows import TABLE, check_choice, check_level
+from recoverykit.estimators.cox_cure_fit import CoxCureFit
 
 __all__ = ["CoxCureFit", "CoxCureModel"]
 
 Array = NDArray[np.float64]
+
+#: A mean of 1, with room for rounding.
+_LEAST_MEAN_WEIGHT = 1.0 - 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +102,8 @@ class CoxCureModel:
         duration_col, event_col : str
             Time of the event or of censoring, 0 or more, and whether the event was seen.
         weights_col : str, optional
-            Case weights, > 0: weight 2 is the row twice, ties included.
+            Case weights, > 0: weight 2 is the row twice, ties included. Efron's rule takes events one by one, so that
+            it needs weights of 1 or more on average; shares are for Breslow's.
         entry_col : str, optional
             Time at which observation began; the likelihood is conditional on no event until then. An episode seen from
             0 is at risk at time 0 too.
@@ -139,6 +145,11 @@ class CoxCureModel:
                 "and ties='efron'; for wider intervals use MixtureCureModel or PromotionTimeModel"
             )
         times = read_times(frame, duration_col, event_col, weights_col, entry_col)
+        if self.ties == "efron" and times.weights is not None and times.weights.mean() < _LEAST_MEAN_WEIGHT:
+            rule = (
+                f"{weights_col} must be 1 or more on average where ties are Efron's; count episodes, or take Breslow's"
+            )
+            raise ContractError([Violation(TABLE, rule)])
         columns = {
             "duration_col": duration_col,
             "event_col": event_col,
@@ -161,13 +172,13 @@ def _prepare(
     rows, ((incidence, incidence_matrix), (latency, latency_matrix)) = design_episodes(
         (model.incidence, model.latency), frame, times, want_inverse=want_inverse
     )
-    kept = [term != INTERCEPT for term in latency.terms]
-    terms = tuple(term for term in latency.terms if term != INTERCEPT)
-    parts = {"incidence": (incidence_matrix, incidence.terms), "latency": (latency_matrix[:, kept], terms)}
+    found_terms, covariates = covariates_of(latency, latency_matrix)
+    terms = tuple(found_terms)
+    parts = {"incidence": (incidence_matrix, incidence.terms), "latency": (covariates, terms)}
     names = tuple((part, term) for part, (_, part_terms) in parts.items() for term in part_terms)
     check_events(rows, parts, len(names), has_scale=True)
     weight = rows.pattern_weight
-    within, means = centred("latency", latency_matrix[:, kept], terms, weight)
+    within, means = centred("latency", covariates, terms, weight)
     scaling = scale_design("incidence", incidence_matrix, incidence.terms, weight)
     empty = Scaling(np.zeros((0, 0)), np.zeros(0), has_constant=False)
     other = scale_design("latency", within, terms, weight) if terms else empty

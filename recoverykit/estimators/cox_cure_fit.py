@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from recoverykit.curves import StepCurve
 from recoverykit.estimators import _cox_cure_prediction as prediction
 from recoverykit.estimators import _fit_tables as tables
+from recoverykit.estimators._cox_checks import covariates_of
 from recoverykit.estimators._cox_cure_data import read_times
 from recoverykit.estimators._cox_cure_prediction import BaselineHazard, CoxCurePredictor
 from recoverykit.estimators._fit_tables import ShareInterval
@@ -25,7 +26,6 @@ from recoverykit.estimators._rows import check_choice
 
 Array = NDArray[np.float64]
 
-INTERCEPT = "Intercept"
 _QUANTITIES = ("cumulative_incidence", "survival")
 
 
@@ -336,12 +336,12 @@ class CoxCureFit(tables.Regression):
         incidence, latency = self.designs
         matrix = design_matrix(incidence, frame)
         other = matrix if latency is incidence else design_matrix(latency, frame)
-        kept = [term != INTERCEPT for term in latency.terms]
+        _, hazard_terms = covariates_of(latency, other)
         return CoxCurePredictor(
             theta=self.params.to_numpy(dtype=float),
             covariance=self.covariance,
             incidence=matrix,
-            latency=other[:, kept] - self.hazard.means,
+            latency=hazard_terms - self.hazard.means,
             baseline=self.hazard,
             level=self.level,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from recoverykit.estimators._formulas import Design, check_prediction_frame, design_matrix
@@ -111,9 +112,7 @@ class CoxFit:
         ExtrapolationError
             When a categorical column has a level that the fit did not see.
         """
-        check_prediction_frame(frame, (self.design,))
-        matrix = pd.DataFrame(design_matrix(self.design, frame), columns=list(self.design.terms))
-        apart = (matrix[self.params.index] - self.means).to_numpy(dtype=float)
+        apart = self._from_means(frame)
         linear = apart @ self.params.to_numpy()
         variance = np.einsum("ij,jk,ik->i", apart, self.cov.to_numpy(), apart)
         spread = ndtri(0.5 + self.level / 2) * np.sqrt(variance)
@@ -140,6 +139,12 @@ class CoxFit:
             "level": self.level,
             "terms": self.to_frame().to_dict(orient="records"),
         }
+
+    def _from_means(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Return how far the terms of each row lie from the average of the fit, shape (n_rows, n_terms)."""
+        check_prediction_frame(frame, (self.design,))
+        matrix = pd.DataFrame(design_matrix(self.design, frame), columns=list(self.design.terms))
+        return (matrix[self.params.index] - self.means).to_numpy(dtype=float)
 
     def _headline(self) -> str:
         errors = "model-based" if self.n_clusters is None else f"robust over {self.n_clusters:,} clusters"

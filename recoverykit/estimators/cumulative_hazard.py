@@ -98,7 +98,7 @@ def nelson_aalen(
         variance=variance,
         at=at,
     )
-    check_reach(curves.values(), at, frame[duration_col].max())
+    check_reach(curves.values(), at, frame, duration_col=duration_col, entry_col=entry_col)
     return curves[WHOLE_BOOK]
 
 

@@ -29,11 +29,11 @@ class RestrictedMean:
     Attributes
     ----------
     value : float
-        Months, in [0, horizon].
+        Months, not above the horizon.
     standard_error : float
         Months; NaN where the curve has none.
     lower, upper : float
-        Symmetric interval, held inside [0, horizon].
+        Symmetric interval, held between the curve's first time (0, or the months already gone by) and the horizon.
     horizon : float
         Months up to which time counts.
     level : float
@@ -72,7 +72,7 @@ def restricted_mean(curve: StepCurve, horizon: float) -> RestrictedMean:
     Raises
     ------
     ExtrapolationError
-        When the horizon lies beyond the last time of the curve.
+        When the horizon lies outside the curve's domain.
     ValueError
         When the horizon is not above 0, the curve rises, or it is told on a reporting grid only.
 
@@ -93,22 +93,23 @@ def restricted_mean(curve: StepCurve, horizon: float) -> RestrictedMean:
     _refuse_grid(curve)
     if not horizon > 0:
         raise ValueError(f"horizon is {horizon!r}; it must be a number of months above 0")
-    if horizon > curve.times[-1]:
+    first, last = curve.times[0], curve.times[-1]
+    if not first <= horizon <= last:
         raise ExtrapolationError(
-            f"the horizon is month {horizon:g}, but the curve ends at month {curve.times[-1]:g}; take an earlier "
-            "horizon, or extend the curve with a model"
+            f"the horizon is month {horizon:g}, but the curve is known from month {first:g} to {last:g}; take a "
+            "horizon within that range, or extend the curve with a model"
         )
     if np.any(np.diff(curve.values) > ROUNDING):
         raise ValueError("the curve rises; restricted_mean takes the share still without the event, as of kaplan_meier")
     kept = curve.times < horizon
     widths = np.diff(np.append(curve.times[kept], horizon))
     areas = widths * curve.values[kept]
-    value = float(areas.sum() + curve.times[0])  # a conditional curve has its first months behind it
+    value = float(areas.sum() + first)  # a conditional curve has its first months behind it
     error = float("nan")
     if curve.standard_errors is not None:
         error = _area_error(areas, curve.values[kept], curve.standard_errors[kept])
     half = float(ndtri(0.5 + 0.5 * curve.level)) * error
-    lower, upper = (float(np.clip(limit, 0.0, horizon)) for limit in (value - half, value + half))
+    lower, upper = (float(np.clip(limit, first, horizon)) for limit in (value - half, value + half))
     return RestrictedMean(value, error, lower, upper, float(horizon), curve.level)
 
 
@@ -204,7 +205,9 @@ def _later(
     if np.any(steps < -ROUNDING):
         raise ValueError("give a survival curve that falls, or cumulative incidences that rise, as the estimators do")
     curve(month)  # refuses a month outside the domain
-    after = before - steps.sum(axis=1)
+    ended = steps.sum(axis=1)
+    after = before - ended
+    before = np.where(after <= ROUNDING, ended, before)  # where all end, exactly all: what is left is rounding only
     here = int(np.searchsorted(curve.times, month, side="right")) - 1
     if after[here] <= ROUNDING:
         raise InsufficientDataError(f"no episode is still open after month {month:g}; ask for an earlier month")

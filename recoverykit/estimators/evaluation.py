@@ -116,6 +116,8 @@ def concordance(
         When a column is missing or holds values that are not allowed; names them all.
     InsufficientDataError
         When there is no row, no event, or no pair.
+    ExtrapolationError
+        When ``until`` lies beyond the longest duration.
     ValueError
         When an option is not allowed.
 

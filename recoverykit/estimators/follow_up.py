@@ -19,6 +19,7 @@ from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._curve_rows import read_events
 from recoverykit.estimators._follow_up_criteria import Facts, Limits, list_criteria
 from recoverykit.estimators._follow_up_families import Receus, choose_receus, compare_families
+from recoverykit.estimators._nonparametric_kernels import ROUNDING
 from recoverykit.estimators._rows import Rows, check_choice, check_level
 from recoverykit.estimators.distributions import DISTRIBUTIONS
 from recoverykit.estimators.mixture_cure_fit import ShareInterval
@@ -259,11 +260,12 @@ def _facts(rows: Rows, is_event: BoolArray, plateau: ShareInterval, receus: Rece
         return float(weights[chosen].sum())
 
     has_plateau = last > last_event
-    in_window = (times >= max(0.0, 2.0 * last_event - last)) & (times <= last_event)
+    rounding = ROUNDING * last  # whoever ends where a window begins belongs to it, in months as in years
+    in_window = (times >= 2.0 * last_event - last - rounding) & (times <= last_event)
     # Shen's window: from tau t* / t on, where tau lies the nearer to t the shorter the plateau.
     w = (last - last_event) / last if last > 0 else 0.0
     begin = (w * last_event + (1.0 - w) * last) * last_event / last if last > 0 else 0.0
-    in_shen = is_event & (times >= begin) & (times <= last_event)
+    in_shen = is_event & (times >= begin - rounding) & (times <= last_event)
     counts = [count(in_window), count(in_window & is_event), count(in_shen)]
     alphas = [(1.0 - number / total) ** total if has_plateau else float("nan") for number in counts]
     return Facts(

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._clusters import check_bootstrap, check_cells, draw_counts, sum_by_cluster, totals_by_month
 from recoverykit.estimators._recovery_kernels import monthly_shares, months_known, totals_after
 from recoverykit.estimators._rows import Array, check_level
@@ -142,7 +143,7 @@ def further_recovery(
     Raises
     ------
     ContractError, InsufficientDataError
-        As ``remaining_recovery``.
+        As ``remaining_recovery``; InsufficientDataError also when there is no group.
     ValueError
         When an option is not allowed.
 
@@ -155,6 +156,8 @@ def further_recovery(
     """
     check_level(level)
     check_bootstrap(n_bootstrap, rng)
+    if not groups:
+        raise InsufficientDataError("there is no group of open episodes, so there is nothing to forecast")
     if not calendar_spread >= 0:
         raise ValueError(f"calendar_spread is {calendar_spread}; it must be 0 or more")
     if n_bootstrap < 2:
@@ -183,7 +186,7 @@ def _within(ages: Array, horizon: int | None, shares: Array, resolved: Array) ->
     total = totals_after(distinct, shares, resolved)
     if horizon is not None:
         later = totals_after(distinct + horizon, shares, resolved)
-        reached = np.column_stack([_still_open(float(age), horizon, resolved) for age in distinct])
+        reached = np.array([_still_open(float(age), horizon, resolved) for age in distinct]).T
         total = total - reached * later
     return np.asarray(total[:, where], dtype=float)
 

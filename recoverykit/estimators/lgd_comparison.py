@@ -70,12 +70,13 @@ def lgd_accuracy(
     """
     y, m = (np.asarray(values, dtype=float) for values in (realised, predicted))
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=float)
-    codes: IntArray = np.arange(len(y)) if clusters is None else pd.factorize(np.asarray(clusters))[0].astype(np.int64)
-    if not (y.shape == m.shape == w.shape == codes.shape) or y.ndim != 1 or len(y) == 0:
+    codes: IntArray | None = None if clusters is None else pd.factorize(np.asarray(clusters))[0].astype(np.int64)
+    shapes = {values.shape for values in (y, m, w, codes) if values is not None}
+    if len(shapes) > 1 or y.ndim != 1 or len(y) == 0:
         raise ValueError("realised, predicted, weights and clusters must be lists of one length, not empty")
     if not (np.isfinite(y).all() and np.isfinite(m).all() and np.isfinite(w).all() and (w > 0).all()):
         raise ValueError("realised, predicted and weights must be finite, and weights above 0")
-    if codes.min() < 0:
+    if codes is not None and codes.min() < 0:
         raise ValueError("clusters must not be missing")
     return {
         **accuracy(y, m, w),
@@ -258,9 +259,16 @@ def rmse_saved_limits(
     Returns
     -------
     DataFrame
-        lower and upper by model; 0 for the row to beat. NaN where every draw leaves the row to beat without an error.
+        lower and upper by model; 0 for the row to beat. NaN where any draw leaves the row to beat without an error.
+
+    Raises
+    ------
+    ValueError
+        If a cluster is missing.
     """
     codes = pd.factorize(np.asarray(clusters))[0]
+    if (codes < 0).any():
+        raise ValueError("clusters must not be missing")
     squared = (predicted.to_numpy(dtype=float) - np.asarray(realised, dtype=float)[:, None]) ** 2
     sums = np.column_stack([np.bincount(codes, weights=column) for column in squared.T])
     drawn = np.concatenate([counts @ sums for counts in draw_counts(rng, n_clusters=len(sums), n_draws=n_bootstrap)])
@@ -272,8 +280,8 @@ def rmse_saved_limits(
 
 def _judged(
     holdout: pd.DataFrame, loss_col: str, weights_col: str | None, cluster_col: str | None
-) -> tuple[Array, Array, IntArray]:
-    """Return realised losses, weights and clusters of the holdout."""
+) -> tuple[Array, Array, IntArray | None]:
+    """Return realised losses, weights and, where named, clusters of the holdout."""
     check_columns(holdout, [loss_col, weights_col, cluster_col], table=HOLDOUT)
     realised, weights = number_column(holdout, loss_col, 0.0), number_column(holdout, weights_col, 1.0)
     faults = broken(holdout, f"{loss_col} must be a number in every row", ~np.isfinite(realised), table=HOLDOUT)
@@ -283,8 +291,7 @@ def _judged(
         raise ContractError(faults)
     if len(holdout) < 2:
         raise InsufficientDataError("holdout has one episode only; errors and ranks need two at the least")
-    own: IntArray = np.arange(len(holdout))
-    return realised, weights, own if cluster_col is None else cluster_index(holdout, cluster_col, None).codes
+    return realised, weights, None if cluster_col is None else cluster_index(holdout, cluster_col, None).codes
 
 
 def _check_out_of_time(development: pd.DataFrame, holdout: pd.DataFrame, default_month_col: str) -> None:

@@ -45,14 +45,16 @@ def compare_fits(fits: Mapping[str, ComparedFit]) -> pd.DataFrame:
     InsufficientDataError
         If there is no fit.
     ValueError
-        If the fits rest on different episodes or on different forms of time, so that their likelihoods do not compare.
+        If the fits rest on different episodes, on different forms of time, or on another entry or background, so that
+        their likelihoods do not compare.
     """
     if not fits:
         raise InsufficientDataError("there is no fit to compare")
     grounds = {_data(f) for f in fits.values()}
     if len(grounds) > 1:
         raise ValueError(
-            f"fits rest on different data (episodes, events, form): {sorted(grounds)}; fit them on the same"
+            f"fits rest on different data (episodes, events, form, entry and background): {sorted(grounds)}; fit them "
+            "on the same"
         )
     rows = [
         (n, f.loglik, f.n_params, f.aic, f.bic, np.nan if f.never is None else f.never.value, f.boundary)
@@ -62,9 +64,14 @@ def compare_fits(fits: Mapping[str, ComparedFit]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values(["aic", "name"]).set_index("name")
 
 
-def _data(fit: ComparedFit) -> tuple[float, tuple[float, ...], str]:
-    grounds = fit.grounds
-    return round(fit.n_episodes, 6), tuple(round(n, 6) for n in grounds.n_by_outcome), grounds.form
+def _data(fit: ComparedFit) -> tuple[float, tuple[float, ...], str, tuple[str, ...]]:
+    """Return what fits must share: episodes, events, form of time, and what their likelihoods are conditional on."""
+    grounds, columns = fit.grounds, fit.grounds.columns
+    known = columns.get("background_cols")
+    beside = [columns.get("entry_col"), columns.get("background_col")]
+    beside += known.values() if isinstance(known, Mapping) else []
+    conditions = tuple(sorted(str(column) for column in beside if column is not None))
+    return round(fit.n_episodes, 6), tuple(round(n, 6) for n in grounds.n_by_outcome), grounds.form, conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +163,8 @@ def _check_nested(small: ComparedFit, large: ComparedFit) -> None:
         )
     if data[0] != data[1] or less.columns != more.columns:
         raise ValueError(
-            f"the fits rest on different data (episodes, events, form, last time): {data[0]} against {data[1]}; "
-            "fit both on the same rows and columns"
+            f"the fits rest on different data (episodes, events, form, entry and background, last time): {data[0]} "
+            f"against {data[1]}; fit both on the same rows and columns"
         )
     if small.n_clusters is not None or large.n_clusters is not None:
         raise ValueError(

@@ -85,7 +85,7 @@ def kaplan_meier(
 
     Notes
     -----
-    Kaplan & Meier (1958), equation (2a); Greenwood's formula and the log-log interval as in Kalbfleisch & Prentice
+    Kaplan & Meier (1958); Greenwood's formula and the log-log interval as in Kalbfleisch & Prentice
     (2002), section 1.4. Values and standard errors are those of R's ``survival::survfit``.
 
     With competing outcomes 1 - KM of one outcome is not its probability; see ``aalen_johansen``. With late entries
@@ -111,7 +111,7 @@ def kaplan_meier(
         interval=interval,
         at=at,
     )
-    check_reach(curves.values(), at, frame[duration_col].max())
+    check_reach(curves.values(), at, frame, duration_col=duration_col, entry_col=entry_col)
     return curves[WHOLE_BOOK]
 
 
@@ -253,7 +253,7 @@ def aalen_johansen(
         variance=variance,
         at=at,
     )
-    check_reach(curves[WHOLE_BOOK].values(), at, frame[duration_col].max())
+    check_reach(curves[WHOLE_BOOK].values(), at, frame, duration_col=duration_col, entry_col=entry_col)
     return curves[WHOLE_BOOK]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from recoverykit.errors import ContractError
-from recoverykit.estimators._rows import Array, broken, check_columns, number_column
-from recoverykit.vocabulary import CLOSED_OUTCOMES, Outcome
+from recoverykit.estimators._rows import Array, broken, check_columns, number_column, outcome_codes
+from recoverykit.vocabulary import Outcome
 
 __all__ = ["closing_weights", "loss_given_outcome", "loss_never_resolved"]
 
@@ -45,7 +45,7 @@ def closing_weights(
     Raises
     ------
     ContractError
-        When a column is missing, or months are missing or negative.
+        When a column or an outcome is missing, or months are missing or negative.
     InsufficientDataError
         When the frame has no row.
 
@@ -67,9 +67,12 @@ def closing_weights(
     duration = number_column(frame, duration_col, 0.0)
     entry = number_column(frame, entry_col, 0.0)
     wrong = ~(np.isfinite(duration) & np.isfinite(entry) & (duration >= 0) & (entry >= 0))
-    if wrong.any():
-        named = " and ".join(name for name in (duration_col, entry_col) if name)
-        raise ContractError(broken(frame, f"{named} must be months of 0 or more", wrong, table="episodes"))
+    named = " and ".join(name for name in (duration_col, entry_col) if name)
+    faults = broken(frame, f"{named} must be months of 0 or more", wrong, table="episodes")
+    missing = frame[outcome_col].isna().to_numpy()
+    faults += broken(frame, f"{outcome_col} must not be missing", missing, table="episodes")
+    if faults:
+        raise ContractError(faults)
     is_closed = (frame[outcome_col] != Outcome.OPEN).to_numpy()
     months, place = np.unique(duration, return_inverse=True)
     # Who is seen from default on is at risk from month 0; a late entry only in the months after its own.
@@ -113,14 +116,15 @@ def loss_given_outcome(
     Returns
     -------
     DataFrame
-        One row per outcome seen, in the order of the legend: outcome, n_episodes (with a known loss), observed_share
-        (of the episodes open after ``after``, by the last month observed), loss_given_outcome (weighted mean, share of
-        EAD), standard_error. With no open episode the shares times the losses add up to the mean loss.
+        One row per outcome seen, in the order of the legend, others after them: outcome, n_episodes (with a known
+        loss), observed_share (of the episodes open after ``after``, by the last month observed), loss_given_outcome
+        (weighted mean, share of EAD), standard_error. With no open episode the shares times the losses add up to the
+        mean loss.
 
     Raises
     ------
     ContractError, InsufficientDataError
-        As ``closing_weights``.
+        As ``closing_weights``; ContractError also when an obligor is missing.
 
     Notes
     -----
@@ -137,20 +141,26 @@ def loss_given_outcome(
     The second sale also stands for the open loan: (0.1 + 2 x 0.7) / 3.
     """
     check_columns(frame, [loss_col, cluster_col], table="episodes")
+    if cluster_col is not None:
+        missing = frame[cluster_col].isna().to_numpy()
+        faults = broken(frame, f"{cluster_col} must not be missing", missing, table="episodes")
+        if faults:
+            raise ContractError(faults)
     weight = closing_weights(frame, duration_col=duration_col, outcome_col=outcome_col, entry_col=entry_col)
     later = (weight > 0) & ((frame[duration_col] > after) | (after == 0))
     everyone = _still_open(frame, weight, frame[duration_col].to_numpy(float), after)
     known = later & frame[loss_col].notna()
     rows = []
-    for outcome in CLOSED_OUTCOMES:
-        mine = frame[outcome_col] == outcome
+    outcomes, codes, _ = outcome_codes(frame, outcome_col, Outcome.OPEN)
+    for place, outcome in enumerate(outcomes):
+        mine = codes == place
         if not (mine & later).any():
             continue
         chosen = frame[mine & known]
         clusters = None if cluster_col is None else chosen[cluster_col]
         mean, error = _mean(chosen[loss_col].to_numpy(float), weight[mine & known].to_numpy(), clusters)
         share = float(weight[mine & later].sum() / everyone)
-        rows.append((str(outcome), len(chosen), share, mean, error))
+        rows.append((outcome, len(chosen), share, mean, error))
     return pd.DataFrame(
         rows, columns=["outcome", "n_episodes", "observed_share", "loss_given_outcome", "standard_error"]
     )

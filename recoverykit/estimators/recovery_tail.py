@@ -179,6 +179,8 @@ class RecoveryTailModel:
             raise ValueError(f"maximum_share is {self.maximum_share!r}; it must lie between 0 and 1, as 0.25 does")
         if self.last_month is not None and self.last_month != int(self.last_month):
             raise ValueError(f"last_month is {self.last_month!r}; give a whole month or None")
+        if not float(self.maximum_recovery_months).is_integer():
+            raise ValueError(f"maximum_recovery_months is {self.maximum_recovery_months!r}; give a whole month")
 
     def fit(self, curve: StepCurve) -> RecoveryTailFit:
         """Fit the decay to the monthly increments of a curve, and carry it on to the bound.

@@ -12,12 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators.conditional_recovery import ConditionalRecovery, conditional_recovery
 from recoverykit.portfolio.book import Book
 from recoverykit.portfolio.segments import ancestry
-from recoverykit.portfolio.workout import workout
+from recoverykit.portfolio.workout import Workout
 
 Array = NDArray[np.float64]
 
@@ -55,7 +54,7 @@ class ElbeTest:
 
 
 def elbe_test(
-    then: Book, still_open: pd.DataFrame, realised_rate: Array, policy: LedgerPolicy, horizon: int, minimum_at_risk: int
+    then: Book, whole: Workout, still_open: pd.DataFrame, realised_rate: Array, horizon: int, minimum_at_risk: int
 ) -> ElbeTest:
     """Test the best estimates of the episodes open on an earlier date by what came in the months after it.
 
@@ -63,16 +62,18 @@ def elbe_test(
     ----------
     then : Book
         The whole book as known then.
+    whole : Workout
+        Of that book.
     still_open : DataFrame
         Its open episodes: segment, age_months, recovered_rate.
     realised_rate : ndarray of shape (n_episodes,)
         Recovered between the dates, share of EAD.
-    policy, minimum_at_risk
-        As in ``estimate_in_default``: each episode takes the curve of its own segment, carried on by its parents'.
     horizon : int
         Completed months between the dates: as far as the best estimate is tested.
+    minimum_at_risk : int
+        As in ``estimate_in_default``: each episode takes the curve of its own segment, carried on by its parents'.
     """
-    curves = _curves(then, still_open["segment"].unique(), policy, minimum_at_risk)
+    curves = _curves(then, whole, still_open["segment"].unique(), minimum_at_risk)
     to_come = np.empty(len(still_open))
     for name, rows in still_open.groupby("segment", sort=True).indices.items():
         ages = still_open["age_months"].to_numpy(float)[rows]
@@ -81,13 +82,23 @@ def elbe_test(
 
 
 def share_within(curve: ConditionalRecovery, months: Array, horizon: int) -> Array:
-    """Return the share of the outstanding amount that a curve expects within a horizon after some months in default."""
-    last, found = len(curve.months) - 1, np.zeros(len(months))
+    """Return the share of the outstanding amount that a curve expects within a horizon after some months in default.
+
+    Months may have fractions. Within a month payments and closures are taken as evenly spread, as
+    ``RemainingRecovery.total_after`` does: after a fraction f of it, 1 - f of what it brings is left, and 1 - f (1 - q)
+    of what was outstanding, q being the share after the month.
+    """
+    # A month in which nothing happens stands for all that lies beyond the curve.
+    paid, still_open = np.append(curve.paid_share, 0.0), np.append(curve.still_open_share, 1.0)
+    found = np.zeros(len(months))
     for age in np.unique(months):
-        share = 0.0
-        for month in range(min(int(age) + horizon, last), int(age), -1):
-            share = float(curve.paid_share[month] + curve.still_open_share[month] * share)
-        found[months == age] = share
+        running, part = min(int(age) + 1, len(paid) - 1), age % 1.0
+        end = running + horizon
+        share = float(part * paid[end]) if end < len(paid) else 0.0
+        for month in range(min(end, len(paid)) - 1, running, -1):
+            share = float(paid[month] + still_open[month] * share)
+        left = (1.0 - part) * paid[running] + still_open[running] * share
+        found[months == age] = left / (1.0 - part * (1.0 - still_open[running]))
     return found
 
 
@@ -115,10 +126,10 @@ def compare_elbe(to_come: Array, recovered_rate: Array, realised_rate: Array) ->
 
 
 def _curves(
-    then: Book, segments: Iterable[str], policy: LedgerPolicy, minimum_at_risk: int
+    then: Book, whole: Workout, segments: Iterable[str], minimum_at_risk: int
 ) -> dict[str, ConditionalRecovery]:
     """Return the curve of each segment and its parents, each carried on by its parent's, which stands in for it."""
-    whole, curves = workout(then, policy), {}
+    curves: dict[str, ConditionalRecovery] = {}
     for segment in segments:
         parent: ConditionalRecovery | None = None
         for name in reversed(ancestry(segment)):

@@ -12,11 +12,12 @@ Array = NDArray[np.float64]
 
 
 class Light(StrEnum):
-    """The verdict on one measure, by limits set before."""
+    """The verdict on one measure, by limits set before; not judged where the measure has no value."""
 
     GREEN = "green"
     AMBER = "amber"
     RED = "red"
+    NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,10 @@ def t_test(errors: Array) -> tuple[float, float]:
 
 
 def lights_of(episodes: pd.DataFrame, p_value: float, groups: pd.DataFrame, limits: BackTestLimits) -> pd.DataFrame:
-    """Hold bias, test and coverage against their limits: measure, value, amber, red, light."""
+    """Hold bias, test and coverage against their limits: measure, value, amber, red, light.
+
+    Errors that do not vary have no test, and where every group is too small to be told there is no share inside.
+    """
     inside = float(groups.loc[groups["kind"] != "all", "is_inside"].mean())
     rows = [
         ("Mean loss underestimated, share of EAD", episodes["error"].mean(), limits.bias_amber, limits.bias_red, 1),
@@ -59,5 +63,7 @@ def lights_of(episodes: pd.DataFrame, p_value: float, groups: pd.DataFrame, limi
     ]
     table = pd.DataFrame(rows, columns=["measure", "value", "amber", "red", "sign"])
     is_red, is_amber = ((table["value"] - table[c]) * table["sign"] >= 0 for c in ("red", "amber"))
-    table["light"] = np.select([is_red, is_amber], [str(Light.RED), str(Light.AMBER)], str(Light.GREEN))
+    # A comparison with a missing value is false, which would pass for green.
+    verdicts = [Light.NOT_JUDGED, Light.RED, Light.AMBER]
+    table["light"] = np.select([table["value"].isna(), is_red, is_amber], [*map(str, verdicts)], str(Light.GREEN))
     return table.drop(columns="sign")

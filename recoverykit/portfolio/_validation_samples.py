@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recoverykit import data as incoming
 from recoverykit.errors import InsufficientDataError
+from recoverykit.estimators.lgd import age_in_months
 from recoverykit.estimators.mixture_cure import MixtureCureFit
 from recoverykit.estimators.nonparametric import aalen_johansen_by
 from recoverykit.portfolio.book import Book
@@ -37,7 +38,7 @@ class Sample:
     frame : DataFrame
         The episodes with ``months`` (from default, or from the cut-off where they were open then, to outcome or end of
         observation), ``followed_months`` (the same to the end of observation), ``outcome`` and, of open loans,
-        ``age_months`` at the cut-off.
+        ``age_months`` completed at the cut-off and ``month_passed``, the part of the running month that had passed.
     """
 
     population: str
@@ -84,13 +85,15 @@ class Forecast:
             times = np.maximum(np.array(months, dtype=float) - self.dead_months, 0.0)
             distinct, place = np.unique(times, return_inverse=True)
             return np.clip(_incidence(model, frame, distinct)[:, place], 0.0, 1.0)
-        ages = frame["age_months"].to_numpy(dtype=float)
-        own = np.maximum(ages[:, None] + np.array([0, *months], dtype=float) - self.dead_months, 0.0)
+        ages, part = (frame[name].to_numpy(dtype=float) for name in ("age_months", "month_passed"))
+        own = np.maximum(ages[:, None] + np.array([0, 1, *months], dtype=float) - self.dead_months, 0.0)
         distinct, place = np.unique(own, return_inverse=True)
         by_time = np.take_along_axis(_incidence(model, frame, distinct), place.reshape(own.shape), axis=1)
-        already = by_time[:, :1]
-        waiting = (1.0 - already) * self._open_share(frame, ages)[:, None]
-        return np.clip((by_time[:, 1:] - already) / waiting, 0.0, 1.0)
+        # Within the running month cures and endings are taken as evenly spread.
+        already = (1.0 - part) * by_time[:, 0] + part * by_time[:, 1]
+        share = (1.0 - part) * self._open_share(frame, ages) + part * self._open_share(frame, ages + 1.0)
+        waiting = (1.0 - already) * share
+        return np.clip((by_time[:, 2:] - already[:, None]) / waiting[:, None], 0.0, 1.0)
 
     def _open_share(self, frame: pd.DataFrame, ages: Array) -> Array:
         groups = frame[self.column].astype(str) if self.column else pd.Series(WHOLE_BOOK, index=frame.index)
@@ -178,15 +181,18 @@ def new_defaults(case: Book, period: str, *, after: pd.Timestamp | None = None) 
 
 def open_loans(then: Book, now: Book, period: str) -> Sample:
     """Return the episodes that were open at the date of one book, with what the later book knows of them."""
-    ages = then.open_episodes.set_index("episode_id")["observed_months"]
+    were_open = then.open_episodes.set_index("episode_id")
+    ages = were_open["observed_months"]
+    passed = pd.Series(age_in_months(were_open, then.reporting_date) - ages, index=ages.index)
     frame = now.episodes[now.episodes["episode_id"].isin(ages.index)].reset_index(drop=True)
     age = ages.reindex(frame["episode_id"]).to_numpy(dtype=np.int64)
     months = frame["months_in_default"].to_numpy() - age
     # A loan whose outcome falls into the month of the cut-off itself left default in the first month after it.
     months = np.where(frame["outcome"] == Outcome.OPEN, months, np.maximum(months, 1))
-    return Sample(
-        OPEN, period, frame.assign(age_months=age, months=months, followed_months=frame["observed_months"] - age)
-    )
+    part = passed.reindex(frame["episode_id"]).to_numpy()
+    followed = frame["observed_months"] - age
+    frame = frame.assign(age_months=age, month_passed=part, months=months, followed_months=followed)
+    return Sample(OPEN, period, frame)
 
 
 def open_shares(case: Book, column: str | None) -> dict[str, Array]:

@@ -24,7 +24,7 @@ from recoverykit.portfolio._backtest_groups import by_curve, compare
 from recoverykit.portfolio._backtest_lights import BackTestLimits, Light, lights_of, t_test
 from recoverykit.portfolio.book import Book
 from recoverykit.portfolio.loss import MINIMUM_AT_RISK, averaged, expected_losses
-from recoverykit.portfolio.workout import workout
+from recoverykit.portfolio.workout import Workout, workout
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 Array = NDArray[np.float64]
@@ -59,7 +59,7 @@ class BackTest:
     n_unmatched : int
         Episodes known then that hindsight does not know, left out of the comparison.
     lights : DataFrame
-        measure, value, amber, red, light.
+        measure, value, amber, red, light ("not judged" where there is no value).
     elbe : ElbeTest
         Two-sided t-test of the best estimates of the episodes open then, shares of what was outstanding.
     """
@@ -79,7 +79,7 @@ class BackTest:
 
     @property
     def light(self) -> Light:
-        """The worst of the lights."""
+        """The worst of the lights that were judged; the mean loss always is."""
         shown = set(self.lights["light"])
         return next(light for light in (Light.RED, Light.AMBER, Light.GREEN) if light in shown or light is Light.GREEN)
 
@@ -204,8 +204,9 @@ def back_test(
             f"from {then.reporting_date:%Y-%m-%d} to {now.reporting_date:%Y-%m-%d} no month has passed; "
             "set the clock back further"
         )
-    before, cells = _losses(then, segment, policy, minimum_at_risk)
-    after, _ = _losses(now, segment, policy, minimum_at_risk)
+    whole = workout(then, policy)
+    before, cells = _losses(then, whole, segment, minimum_at_risk)
+    after, _ = _losses(now, workout(now, policy), segment, minimum_at_risk)
     known = before.index.intersection(after.index)
     still_open = before.loc[known][~before.loc[known, "is_closed"]]
     if len(still_open) < MINIMUM_CELL_COUNT:
@@ -213,7 +214,7 @@ def back_test(
             f"fewer than {MINIMUM_CELL_COUNT} episodes of {segment!r} were open on {then.reporting_date:%Y-%m-%d}; "
             "take a larger segment or another date"
         )
-    years = years_of_recovery(then.restricted(segment), policy, minimum_at_risk=minimum_at_risk)
+    years = years_of_recovery(then.restricted(segment), whole, minimum_at_risk=minimum_at_risk)
     options: dict[str, Any] = {
         "minimum_at_risk": minimum_at_risk,
         "calendar_spread": calendar_spread(years),
@@ -238,20 +239,30 @@ def back_test(
         p_value=p_value,
         n_unmatched=len(before) - len(known),
         lights=lights_of(episodes, p_value, groups, limits or BackTestLimits()),
-        elbe=elbe_test(then, still_open, episodes["realised_rate"].to_numpy(float), policy, horizon, minimum_at_risk),
+        elbe=elbe_test(then, whole, still_open, episodes["realised_rate"].to_numpy(float), horizon, minimum_at_risk),
     )
 
 
-def years_of_recovery(case: Book, policy: LedgerPolicy, *, minimum_at_risk: int) -> pd.DataFrame:
+def years_of_recovery(case: Book, whole: Workout, *, minimum_at_risk: int) -> pd.DataFrame:
     """Hold each calendar year's recoveries of a segment against the segment's curve over all years.
+
+    Parameters
+    ----------
+    case : Book
+        The segment.
+    whole : Workout
+        Of the whole book.
+    minimum_at_risk : int
+        As in ``estimate_loss``.
 
     Returns
     -------
     DataFrame
         From ``calendar_effects``; empty where the segment has too few open episodes for a curve.
     """
-    ledger = workout(case, policy).ledger
-    cells = history.triangle.recovery_cells(case.episodes, ledger, by=["default_vintage"]).to_pandas()
+    cells = history.triangle.recovery_cells(
+        case.episodes, whole.restricted(case).ledger, by=["default_vintage"]
+    ).to_pandas()
     try:
         return calendar_effects(cells, remaining_recovery(cells, minimum_at_risk=minimum_at_risk))
     except InsufficientDataError:
@@ -259,11 +270,11 @@ def years_of_recovery(case: Book, policy: LedgerPolicy, *, minimum_at_risk: int)
 
 
 def _losses(
-    book: Book, segment: str, policy: LedgerPolicy, minimum_at_risk: int
+    book: Book, whole: Workout, segment: str, minimum_at_risk: int
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Return the episodes in the average, indexed by episode, and the cells of each segment's curve."""
     case = book.restricted(segment)
-    losses, cells, _ = expected_losses(case, book, workout(book, policy), minimum_at_risk=minimum_at_risk)
+    losses, cells, _ = expected_losses(case, book, whole, minimum_at_risk=minimum_at_risk)
     return averaged(losses).set_index("episode_id"), cells
 
 

@@ -175,11 +175,13 @@ class Book:
 
 
 def segment_labels(frame: pd.DataFrame, segment_by: tuple[str, ...] | list[str]) -> pd.Series:
-    """Return the segment name of each row of a frame that has the segment columns."""
+    """Return the segment name of each row of a frame that has the segment columns; a missing value reads ``None``."""
     if not segment_by:
         return pd.Series(WHOLE_BOOK, index=frame.index, dtype=object)
     rows = frame.groupby(list(segment_by), sort=False, dropna=False)
-    cells = frame[list(segment_by)].drop_duplicates().astype(str)
+    cells = frame[list(segment_by)].drop_duplicates()
+    # Engines and files differ in how they write a missing value; the name must not.
+    cells = cells.astype(str).mask(cells.isna(), "None")
     names = np.array([segment_name(values) for values in cells.itertuples(index=False, name=None)], dtype=object)
     # Both number the combinations in the order in which they first appear.
     return pd.Series(names[rows.ngroup().to_numpy()], index=frame.index, name="segment", dtype=object)

@@ -105,9 +105,16 @@ def fit_candidates(
     return fits
 
 
+def formula_of(terms: Sequence[str], frame: pd.DataFrame | None = None) -> str:
+    """Return the formula of some terms; with the frame that holds them, numbers are per standard deviation."""
+    if frame is not None:
+        terms = [f"scale({term})" if is_numeric_dtype(frame[term]) else term for term in terms]
+    return f"~ {' + '.join(terms) or '1'}"
+
+
 def fit_one(frame: pd.DataFrame, terms: list[str], distribution: str, level: float) -> MixtureCureFit:
     """Fit one distribution with the same terms in both parts, numbers per standard deviation."""
-    formula = f"~ {' + '.join(f'scale({t})' if is_numeric_dtype(frame[t]) else t for t in terms) or '1'}"
+    formula = formula_of(terms, frame)
     model = MixtureCureModel(distribution=distribution, incidence=formula, latency=formula)
     return model.fit(
         frame,

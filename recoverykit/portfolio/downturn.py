@@ -38,7 +38,8 @@ class DownturnRule:
     years : tuple of int
         For the observed impact: the years of default of the downturn period.
     impact : float or None
-        For the estimated impact: what a downturn adds to the LGD, share of EAD, from an analysis outside this kit.
+        For the estimated impact: what a downturn adds to the LGD, share of EAD from 0 to 1, from an analysis outside
+        this kit.
     basis : str
         Where the years or the impact come from.
     """
@@ -52,8 +53,11 @@ class DownturnRule:
         object.__setattr__(self, "method", DownturnMethod(self.method))
         if self.method is DownturnMethod.OBSERVED and not self.years:
             raise ValueError("an observed downturn impact needs the years of the downturn period")
-        if self.method is DownturnMethod.ESTIMATED and not (self.impact is not None and self.impact >= 0):
-            raise ValueError(f"an estimated downturn impact needs an impact of at least 0, found {self.impact}")
+        if self.method is DownturnMethod.ESTIMATED and not (self.impact is not None and 0 <= self.impact <= 1):
+            raise ValueError(
+                "an estimated downturn impact needs an impact of at least 0 and at most 1, a share of EAD; "
+                f"found {self.impact}"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,12 +103,16 @@ def read_downturn(text: str) -> DownturnRule:
     >>> read_downturn("observed: 2008, 2009").years
     (2008, 2009)
     """
-    method, _, value = (part.strip() for part in text.partition(":"))
+    name, _, value = (part.strip() for part in text.partition(":"))
     try:
-        if method == DownturnMethod.OBSERVED:
-            return DownturnRule(DownturnMethod.OBSERVED, years=tuple(int(year) for year in value.split(",")))
-        impact = float(value) if method == DownturnMethod.ESTIMATED else None
-        return DownturnRule(DownturnMethod(method), impact=impact)
+        method = DownturnMethod(name)
+        if method is DownturnMethod.OBSERVED:
+            return DownturnRule(method, years=tuple(int(year) for year in value.split(",")))
+        if method is DownturnMethod.ESTIMATED:
+            return DownturnRule(method, impact=float(value))
+        if value:
+            raise ValueError(f"the add-on is {DOWNTURN_ADD_ON:.0%} and takes no value")
+        return DownturnRule(method)
     except ValueError as error:
         raise SpecError(
             f"downturn is {text!r}; allowed are 'add_on', 'observed: 2008, 2009' and 'estimated: 0.08' ({error})"

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.errors import ConvergenceError, InsufficientDataError
 from recoverykit.estimators.fractional_logit import FractionalLogitModel
 from recoverykit.estimators.lgd_regression import LgdRegressionFit
 from recoverykit.portfolio.book import Book
-from recoverykit.portfolio.cure_model import named_terms, varies
+from recoverykit.portfolio.cure_model import formula_of, named_terms, varies
 from recoverykit.portfolio.loss import MINIMUM_AT_RISK, averaged, expected_losses
 from recoverykit.portfolio.segments import ancestry
 from recoverykit.portfolio.workout import workout
@@ -116,12 +115,12 @@ def estimate_lgd_drivers(
     b_j mean(mu (1 - mu)), with mu the fitted losses: for a number the average effect of a standard deviation, for a
     category close to the average difference from its reference.
     """
-    FractionalLogitModel(formula=_formula_of(list(drivers)))  # refuses before anything is read
+    FractionalLogitModel(formula=formula_of(drivers))  # refuses before anything is read
     whole, note, left_out = workout(book, policy), "", tuple(drivers)
     for name in ancestry(segment):
         case = book.restricted(name)
         losses, _, _ = expected_losses(case, book, whole, minimum_at_risk=minimum_at_risk)
-        frame = _with_drivers(averaged(losses), case)
+        frame = with_columns(averaged(losses), case)
         used = [driver for driver in drivers if varies(frame, driver)]
         left_out = tuple(driver for driver in drivers if driver not in used)
         terms = [*_controls(frame, name, book.segment_by), *used]
@@ -139,7 +138,7 @@ def estimate_lgd_drivers(
     return LgdDrivers(pd.DataFrame(columns=COLUMNS), None, 0, 0, left_out, note, None)
 
 
-def _with_drivers(losses: pd.DataFrame, case: Book) -> pd.DataFrame:
+def with_columns(losses: pd.DataFrame, case: Book) -> pd.DataFrame:
     """Return the losses with every column of their episodes that they do not have."""
     further = case.episodes.columns.difference(losses.columns.drop("episode_id"), sort=False)
     return losses.merge(case.episodes[list(further)], on="episode_id", validate="one_to_one")
@@ -153,14 +152,8 @@ def _controls(frame: pd.DataFrame, segment: str, segment_by: tuple[str, ...]) ->
     return [segment_by[0]] if len(counts) > 1 and counts.min() >= MINIMUM_CELL_COUNT else []
 
 
-def _formula_of(terms: list[str], frame: pd.DataFrame | None = None) -> str:
-    if frame is not None:
-        terms = [f"scale({term})" if is_numeric_dtype(frame[term]) else term for term in terms]
-    return f"~ {' + '.join(terms) or '1'}"
-
-
 def _fit(frame: pd.DataFrame, terms: list[str], level: float) -> LgdRegressionFit:
-    model = FractionalLogitModel(formula=_formula_of(terms, frame), outside="clip")
+    model = FractionalLogitModel(formula=formula_of(terms, frame), outside="clip")
     return model.fit(frame, loss_col="expected_lgd", cluster_col="obligor_id", level=level)
 
 

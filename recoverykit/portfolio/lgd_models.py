@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 from scipy import stats
 
 from recoverykit.episodes.policy import LedgerPolicy
@@ -28,7 +27,8 @@ from recoverykit.estimators.survival_lgd import SurvivalLgdModel
 from recoverykit.estimators.two_stage_lgd import CureLgdModel, TwoStageLgdModel
 from recoverykit.estimators.zero_one_inflated_beta import ZeroOneInflatedBetaModel
 from recoverykit.portfolio.book import Book
-from recoverykit.portfolio.cure_model import dead_months_of, fit_one, time_to_cure_frame, varies
+from recoverykit.portfolio.cure_model import dead_months_of, fit_one, formula_of, time_to_cure_frame, varies
+from recoverykit.portfolio.lgd_drivers import with_columns
 from recoverykit.portfolio.loss import MINIMUM_AT_RISK, averaged, expected_losses
 from recoverykit.portfolio.workout import workout
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT, Outcome
@@ -174,9 +174,10 @@ def try_lgd_models(
     has the same terms, the segment columns of the row to beat and the drivers; losses outside 0 to 1 are clipped for
     the fits and judged as they are. The cure model of closed episodes is fitted on those alone.
     """
-    FractionalLogitModel(formula=_formula(drivers))  # refuses before anything is read
+    FractionalLogitModel(formula=formula_of(drivers))  # refuses before anything is read
     losses, _, _ = expected_losses(book, book, workout(book, policy), minimum_at_risk=minimum_at_risk)
-    frame = _with_columns(averaged(losses), book)
+    frame = with_columns(averaged(losses).drop(columns="segment"), book)
+    frame = frame.sort_values(["default_date", "episode_id"], ignore_index=True)
     split_date = _split_date(frame, split)
     is_early = (frame["default_date"] <= split_date).to_numpy()
     development, holdout = (frame[part].reset_index(drop=True) for part in (is_early, ~is_early))
@@ -201,13 +202,6 @@ def try_lgd_models(
     table = _judged(predicted, holdout, len(development), options)
     best = next((str(name) for name in table["model"] if name != SEGMENT_MEAN), SEGMENT_MEAN)
     return LgdModelComparison(table, _deciles(best, predicted[best], holdout, level), left_out, note="", **facts)
-
-
-def _with_columns(losses: pd.DataFrame, book: Book) -> pd.DataFrame:
-    """Return the losses with every column of their episodes, in order of default."""
-    further = book.episodes.columns.difference(losses.columns.drop("episode_id"), sort=False)
-    frame = losses.drop(columns="segment").merge(book.episodes[list(further)], on="episode_id", validate="one_to_one")
-    return frame.sort_values(["default_date", "episode_id"], ignore_index=True)
 
 
 def _split_date(frame: pd.DataFrame, split: str) -> pd.Timestamp:
@@ -239,12 +233,6 @@ def _why_not(development: pd.DataFrame, holdout: pd.DataFrame, terms: list[str],
     return "" if terms else "no driver differs between the episodes"
 
 
-def _formula(terms: Sequence[str], frame: pd.DataFrame | None = None) -> str:
-    if frame is not None:
-        terms = [f"scale({term})" if is_numeric_dtype(frame[term]) else term for term in terms]
-    return f"~ {' + '.join(terms) or '1'}"
-
-
 def _models(formula: str, terms: list[str], segment_by: tuple[str, ...]) -> dict[str, LgdModel]:
     """Return the models that need no other fit, by the name under which each is shown."""
     return {
@@ -269,7 +257,7 @@ def _predictions(
     level: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the predictions of every model that could be fitted, and why the others could not."""
-    formula = _formula(terms, development)
+    formula = formula_of(terms, development)
     models: Mapping[str, LgdModel | None] = {**_models(formula, terms, segment_by), SURVIVAL: None}
     closed = development[development["is_closed"]].reset_index(drop=True)
     predicted, reasons = {}, {}

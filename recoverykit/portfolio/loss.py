@@ -326,7 +326,7 @@ def _closed_curve(own: Workout) -> pd.DataFrame:
 
     The common shortcut, shown for comparison: it follows the selection of those that are closed, and only them.
     """
-    closed = own.worksheet[own.worksheet["is_closed"] & ~own.worksheet["is_late_entry"]]
+    closed = own.worksheet[own.worksheet["realised_lgd"].notna()]  # closed, watched from default on, with a rate
     flows = own.ledger[own.ledger["episode_id"].isin(set(closed["episode_id"]))]
     by_month = flows.groupby("month")["present_value_amount"].sum()
     months = range(int(by_month.index.max()) + 1 if len(by_month) else 1)

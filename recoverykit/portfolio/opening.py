@@ -54,7 +54,8 @@ def open_book(
     Raises
     ------
     SpecError
-        When there is nothing at ``data``, or a prepared book is of another reporting date.
+        When there is nothing at ``data``, a prepared book is of another reporting date, or a frozen one is asked for
+        without a date.
     ContractError, RefusedColumnError
         When the bank's data break the contract or hold what the kit does not take in.
     InsufficientDataError
@@ -80,8 +81,17 @@ def open_book(
 
 
 def frozen_folder(folder: str | Path, as_of: str | pd.Timestamp) -> Path:
-    """Return where a prepared folder keeps its book as of an earlier date."""
-    return Path(folder) / "frozen" / f"{pd.Timestamp(as_of):%Y-%m-%d}"
+    """Return where a prepared folder keeps its book as of an earlier date.
+
+    Raises
+    ------
+    SpecError
+        When the date is none.
+    """
+    date = pd.to_datetime(as_of, format="%Y-%m-%d", errors="coerce")
+    if pd.isna(date):
+        raise SpecError(f"the date of a frozen book is {as_of!r}; it must be an ISO date, such as 2024-09-30")
+    return Path(folder) / "frozen" / f"{date:%Y-%m-%d}"
 
 
 def build_book(
@@ -143,7 +153,7 @@ def _episodes_of(loaded: "LoadedTables", rules: DefaultDefinition) -> "EpisodeTa
 def _with_macro_at_default(episodes: pd.DataFrame, loaded: "LoadedTables") -> pd.DataFrame:
     """Add each macro series as it stood in the month of default, where the paths reach back that far."""
     paths = loaded.tables.get("scenarios")
-    if paths is None or episodes.empty:
+    if paths is None or paths.empty or episodes.empty:
         return episodes
     likeliest = paths.loc[paths["weight"].idxmax(), "scenario"]
     path = paths[paths["scenario"] == likeliest]

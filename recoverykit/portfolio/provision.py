@@ -87,8 +87,9 @@ def provide(book: Book, *, minimum_at_risk: int = MINIMUM_AT_RISK) -> Provision:
         When the whole book has too few open episodes in its first month, or an open facility has no balance.
     """
     # One central path has no use for single obligors, and each segment looks through all cells.
-    by_obligor = workout(book, PROVISION_POLICY).cells.drop(columns="obligor_id")
-    cells = by_obligor.groupby([*book.segment_by, "month"], as_index=False).sum()
+    # A segment column without a value is a segment as well.
+    by_month = workout(book, PROVISION_POLICY).cells.groupby([*book.segment_by, "month"], dropna=False)
+    cells = by_month[["net_amount_open", "ead_open_at_start", "ead_resolved", "n_open_at_start"]].sum().reset_index()
     open_episodes = book.open_episodes
     labels = segment_labels(open_episodes, book.segment_by)
     parts = []

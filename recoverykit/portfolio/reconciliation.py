@@ -6,6 +6,7 @@ from recoverykit.episodes.policy import LedgerPolicy
 from recoverykit.portfolio.book import Book
 from recoverykit.portfolio.money import exact_sum
 from recoverykit.portfolio.provision import Provision
+from recoverykit.portfolio.segments import ancestry
 from recoverykit.portfolio.workout import workout
 from recoverykit.vocabulary import WHOLE_BOOK
 
@@ -22,7 +23,7 @@ def reconcile(book: Book, provision: Provision, recorded: pd.DataFrame, *, polic
     recorded : DataFrame
         What the loss pages recorded, one row each, with segment, n_episodes_in_worksheet, ead_in_worksheet and
         net_recovery_amount; empty where they were not run, and then only the provision is compared. The row of the
-        whole book is no segment and is left out.
+        whole book is no segment and is left out, and so is a group of segments where its segments are told as well.
     policy : LedgerPolicy
         The policy under which the loss pages counted recoveries.
 
@@ -43,7 +44,8 @@ def reconcile(book: Book, provision: Provision, recorded: pd.DataFrame, *, polic
         ("Allowance", exact_sum(provision.facilities["allowance"]), exact_sum(provision.segments["allowance"])),
         ("Allowance, by months in default", provision.total["allowance"], exact_sum(provision.ages["allowance"])),
     ]
-    recorded = recorded[recorded["segment"] != WHOLE_BOOK]
+    groups = {WHOLE_BOOK, *(parent for name in recorded["segment"] for parent in ancestry(name)[1:])}
+    recorded = recorded[~recorded["segment"].isin(groups)]
     if len(recorded):
         worksheet = workout(book, policy).worksheet
         rows += [

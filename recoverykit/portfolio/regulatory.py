@@ -53,7 +53,7 @@ class Margin:
     reason : str
         What is deficient, changed or uncertain.
     amount : float
-        Added to the LGD, share of EAD, at least 0.
+        Added to the LGD, share of EAD, from 0 to 1.
     basis : str
         How the amount was found.
     """
@@ -65,8 +65,11 @@ class Margin:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "category", MarginCategory(self.category))
-        if not (np.isfinite(self.amount) and self.amount >= 0):
-            raise ValueError(f"a margin is {self.amount}; it raises the LGD or leaves it, so at least 0 is allowed")
+        if not 0 <= self.amount <= 1:
+            raise ValueError(
+                f"a margin is {self.amount}; it raises the LGD or leaves it, so at least 0 is allowed, and at most 1: "
+                "a share of EAD, 0.01 for one point"
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

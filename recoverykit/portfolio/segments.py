@@ -169,7 +169,9 @@ def choose_basis(book: Book, segment: str, *, minimum_events: int, outcome: str 
     events = book.episodes[happened]
     counts = {name: _count(events, book.segment_by, name) for name in ancestry(segment)}
     if counts[WHOLE_BOOK] == 0:
-        raise InsufficientDataError(f"no {event} in the whole book of {len(book.episodes):,} episodes")
+        n_episodes = len(book.episodes)
+        size = f"{n_episodes:,}" if n_episodes >= MINIMUM_CELL_COUNT else f"fewer than {MINIMUM_CELL_COUNT}"
+        raise InsufficientDataError(f"no {event} in the whole book of {size} episodes")
     used = next((name for name, n in counts.items() if n >= minimum_events), WHOLE_BOOK)
     return Basis(segment, used, counts[segment], minimum_events, event)
 

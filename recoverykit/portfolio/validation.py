@@ -245,8 +245,7 @@ def _measured(
     """Return the tables of discrimination, calibration and accuracy over all samples that were followed."""
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in MEASURED}
     for key, sample in samples.items():
-        told = months[key]
-        if not told:
+        if not (told := months[key]):
             continue
         frame = with_predictions(sample, then.forecast, then.reference, told)
         tables["discrimination"].append(discrimination(sample, then.forecast, told[-1], level))
@@ -268,7 +267,8 @@ def _drift(samples: dict[tuple[str, str], Sample], then: _Then, month: int) -> p
         else sample.frame
         for sample in (samples[NEW, DEVELOPMENT], samples[NEW, OUT_OF_TIME])
     )
-    names = dict.fromkeys([*then.recipe.centre.index, *then.recipe.categories], "driver") | {"prediction": "prediction"}
+    names = dict.fromkeys([*then.recipe.centre.index, *then.recipe.categories], "driver")
+    names |= {"prediction": "prediction"} if month > then.recipe.dead_months else {}  # all 0 as long as none can cure
     return drift(development, later, names) if len(development) and len(later) else NOTHING["stability"]
 
 

@@ -127,21 +127,18 @@ def pattern_of(remaining: RemainingRecovery) -> StepCurve:
 
 def _vintage_names(triangle: pd.DataFrame) -> dict[str, str]:
     """Return quarter -> vintage: the quarter itself, or its year where quarters are many or most hold few episodes."""
-    sizes = triangle.groupby(triangle["default_vintage"].astype(str))["n_at_risk"].max()
+    # A triangle of a parent has a row for each of its segments, whose episodes belong together.
+    by_month = triangle.groupby([triangle["default_vintage"].astype(str), "month"])["n_at_risk"].sum()
+    sizes = by_month.groupby(level=0).max()
     few = (sizes < MINIMUM_CELL_COUNT).mean() > 0.5
     return {name: name[:4] if few or len(sizes) > MOST_QUARTERS else name for name in sizes.index}
 
 
 def _merged(triangle: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
-    """Sum the rows of quarters that make a vintage; a month is complete where it is so in all of them."""
-    quarter = triangle["default_vintage"].astype(str)
-    vintage = quarter.map(names).rename("default_vintage")
-    parts = triangle.assign(n_rows=1, n_complete=triangle["is_complete"].astype(int))
-    columns = ["n_at_risk", "ead_at_risk", "present_value_amount", "n_rows", "n_complete"]
-    sums = parts.groupby([vintage, "month"])[columns].sum().reset_index()
-    whole = parts[parts["month"] == parts["month"].min()].groupby(vintage)["n_rows"].sum()
-    everywhere = sums["default_vintage"].map(whole).to_numpy()
-    return sums.assign(is_complete=(sums["n_complete"] == sums["n_rows"]) & (sums["n_rows"] == everywhere))
+    """Sum the rows of quarters, and of segments, that make a vintage; where one has ended the estimate sees it."""
+    vintage = triangle["default_vintage"].astype(str).map(names).rename("default_vintage")
+    sums = dict.fromkeys(["n_at_risk", "ead_at_risk", "present_value_amount"], "sum")
+    return triangle.groupby([vintage, "month"]).agg({**sums, "is_complete": "all"}).reset_index()
 
 
 def _fit(

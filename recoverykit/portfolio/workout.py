@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from recoverykit.episodes.worksheet import EpisodeWorksheet
 
 FRAMES = ("ledger", "worksheet", "cells", "triangle", "exclusions")
+#: Rules of allocation by which what an episode bears depends on all others in default.
+SPREAD_OVER_ALL = ("ead", "episode")
 #: Undiscounted flows net of direct costs: a provision discounts to the reporting date, at each facility's own rate.
 PROVISION_POLICY = LedgerPolicy(discount_rate=0.0, include_indirect_costs=False)
 
@@ -143,6 +145,13 @@ def workout(book: Book, policy: LedgerPolicy) -> Workout:
     Workout
         Read where the run prepared it, computed otherwise. What is prepared is the whole book's; a segment's is
         computed.
+
+    Raises
+    ------
+    ContractError
+        When the policy needs a table that the book has not.
+    SpecError
+        When the policy spreads totals of indirect costs over all episodes in default and the book is one segment.
     """
     folder = _prepared_folder(book.folder, policy) if book.folder and book.segment == WHOLE_BOOK else None
     if folder and folder.is_dir():
@@ -183,6 +192,8 @@ def audit_worksheet(book: Book, episode_ids: Sequence[str], *, policy: LedgerPol
     ------
     ContractError
         When an episode is not in the book or named twice, or the policy needs a table that the book has not.
+    SpecError
+        As ``workout``.
     InsufficientDataError
         When no episode is named, or one of them has no discount rate.
     """
@@ -223,6 +234,11 @@ def prepare_book(book: Book, folder: str | Path, *, discounts: Sequence[str] = (
 
 def _ledger_of(book: Book, policy: LedgerPolicy) -> "LedgerTables":
     """Build the ledger of a book with the tables that it has for it; a policy that lacks one says so."""
+    if book.segment != WHOLE_BOOK and policy.indirect_cost_allocation in SPREAD_OVER_ALL:
+        raise SpecError(
+            "the policy spreads totals of indirect costs over all episodes in default, and the book is the segment "
+            f"{book.segment!r}, which would bear them alone; take the whole book"
+        )
     given = book.ledger_tables
     arrears = given.get("cure_arrears")
     return history.ledger.build_ledger(

@@ -1,5 +1,6 @@
 """Parts that several figures share: the axis of months, shares as percentages, labels at line ends, number at risk."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -121,8 +122,10 @@ def bounds(*curves: StepCurve) -> tuple[float, float]:
 
 
 def enough_at_risk(curve: StepCurve) -> bool:
-    """Tell whether any month has enough episodes at risk to be shown."""
-    return curve.n_at_risk is None or bool(np.any(curve.n_at_risk >= MINIMUM_CELL_COUNT))
+    """Tell whether enough episodes are at risk after time 0, where a curve begins, to show any of it."""
+    if curve.n_at_risk is None:
+        return True
+    return bool(np.any(curve.n_at_risk[curve.times > 0] >= MINIMUM_CELL_COUNT))
 
 
 def write_near(
@@ -159,15 +162,31 @@ def number_at_risk(ax: Axes, curve: StepCurve, *, label: str = "At risk", row: i
     """
     if curve.n_at_risk is None:
         return
+    ticks = np.asarray(ax.get_xticks(), dtype=float)
+    row_beneath(ax, dict(zip(ticks, n_at_risk_at(curve, ticks), strict=True)), label=label, row=row)
+
+
+def row_beneath(ax: Axes, counts: Mapping[float, float], *, label: str, row: int = 0) -> None:
+    """Write counts beneath the axis, each under the tick that it belongs to; ticks without one stay free.
+
+    Parameters
+    ----------
+    ax : Axes
+        Its ticks are already set.
+    counts : mapping of float to float
+        Place on the axis -> number of episodes.
+    label : str
+        What stands at the left of the row.
+    row : int
+        0 for the first row beneath the axis label.
+    """
     below = _FIRST_ROW - row * _ROW_HEIGHT
     style = {"fontsize": theme.SMALL_TEXT_SIZE, "color": theme.MUTED, "va": "center"}
-    ticks = np.asarray(ax.get_xticks(), dtype=float)
-    ticks = ticks[ticks <= ax.get_xlim()[1]]
     write_near(ax, label, (0, 0), on="axes", offset=(-18, below), ha="right", gid="at-risk-label", **style)
-    for tick, count in zip(ticks, n_at_risk_at(curve, ticks), strict=True):
-        write_near(
-            ax, format_cell(round(count)), (tick, 0), on="below", offset=(0, below), ha="center", gid="at-risk", **style
-        )
+    for tick in ax.get_xticks():
+        if tick in counts and tick <= ax.get_xlim()[1]:
+            text = format_cell(round(counts[tick]))
+            write_near(ax, text, (tick, 0), on="below", offset=(0, below), ha="center", gid="at-risk", **style)
 
 
 def draw_curve(ax: Axes, curve: StepCurve, *, colour: str, label: str, band: bool = True, dashed: bool = False) -> None:

@@ -131,12 +131,11 @@ def plot_coverage_by_age(frame: pd.DataFrame, *, band_col: str = "age_band", cur
         small = {"fontsize": theme.SMALL_TEXT_SIZE, "color": theme.MUTED}
         write_near(ax, gross, (place, 0), on="below", offset=(0, -29), ha="center", **small)
     first, last = frame.iloc[0], frame.iloc[-1]
-    alt = (
-        f"Coverage is {format_share(first['coverage_ratio'])} for loans {first[band_col]} months in default and "
-        f"{format_share(last['coverage_ratio'])} for those {last[band_col]} months."
-    )
+    alt = f"Coverage is {format_share(first['coverage_ratio'])} for loans {first[band_col]} months in default"
+    if len(frame) > 1:
+        alt += f" and {format_share(last['coverage_ratio'])} for those {last[band_col]} months"
     caption = "Beneath each band: the gross carrying amount of its loans."
-    return ReportFigure(figure, title, alt, caption)
+    return ReportFigure(figure, title, f"{alt}.", caption)
 
 
 def _draw_stacked_counts(ax: Axes, frame: pd.DataFrame, order: list[Outcome]) -> Axes:

@@ -10,10 +10,10 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from recoverykit.curves import StepCurve
 from recoverykit.report import theme
 from recoverykit.report._axes import cut, draw_curve, enough_at_risk, flat_label, number_at_risk
-from recoverykit.report._plots_survival import not_shown
+from recoverykit.report._plots_survival import FEW_AT_RISK, not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import THIN_SPACE, format_ratio, is_missing, listed
-from recoverykit.report.labels import driver_words, label_of
+from recoverykit.report.formats import capital, format_ratio, is_missing, level_words, listed
+from recoverykit.report.labels import driver_words, term_name
 from recoverykit.report.theme import themed
 
 _PARTS = ("incidence", "latency")
@@ -86,12 +86,12 @@ def plot_coefficients(
     findings = []
     for ax, (name, part) in zip(axes, parts.items(), strict=True):
         _draw_ratios(ax, part, *_PANELS[name])
-        clear = [f"{_short_words(row)} {format_ratio(row['estimate'])}" for _, row in part[_is_clear(part)].iterrows()]
+        clear = [f"{term_name(row)} {format_ratio(row['estimate'])}" for _, row in part[_is_clear(part)].iterrows()]
         findings.append(f"{_PANELS[name][0]}, clear of 1: {listed(clear) if clear else 'nothing'}")
     if len(parts) > 1 and [*parts["incidence"]["term"]] == [*parts["latency"]["term"]]:
         axes[1].tick_params(axis="y", labelleft=False)
     caption = (
-        f"Dots are estimates, lines {100 * level:g}{THIN_SPACE}% intervals; where an interval crosses 1, its dot is "
+        f"Dots are estimates, lines {level_words(level)} intervals; where an interval crosses 1, its dot is "
         "hollow and the direction open. Behind a driver stands the standard deviation that its ratio is per, or the "
         "category that it is held against (pp: percentage points)."
     )
@@ -118,11 +118,9 @@ def plot_cox_snell(curve: StepCurve | None) -> ReportFigure:
     if curve is None:
         return not_shown(title, "No model: no residuals to show")
     if not enough_at_risk(curve):
-        return not_shown(title)
+        return not_shown(title, FEW_AT_RISK)
     seen = cut(curve, None)
     last = float(seen.times[-1])
-    if not last > 0:
-        return not_shown(title)
     figure = theme.new_figure(_RESIDUAL_HEIGHT)
     ax = figure.subplots()
     draw_curve(ax, seen, colour=theme.ACCENT, label="residuals")
@@ -138,7 +136,7 @@ def plot_cox_snell(curve: StepCurve | None) -> ReportFigure:
     gap = float(np.abs(seen.values - seen.times).max())
     alt = f"The residuals' cumulative hazard leaves the diagonal by at most {format_ratio(gap)}, up to {last:.2f}."
     caption = (
-        f"Nelson-Aalen estimate with {100 * seen.level:g}{THIN_SPACE}% interval, over the loans that the model was "
+        f"Nelson-Aalen estimate with {level_words(seen.level)} interval, over the loans that the model was "
         "fitted to. If the model holds, the steps follow the dashed line."
     )
     return ReportFigure(figure, title, alt, caption)
@@ -162,16 +160,9 @@ def _is_clear(part: pd.DataFrame) -> pd.Series:
     return (part["lower"] > 1) | (part["upper"] < 1)
 
 
-def _short_words(row: pd.Series) -> str:
-    """Return a term's words without its unit."""
-    driver = row.get("driver")
-    return label_of(str(row["term"])) if is_missing(driver) else driver_words(str(driver), str(row.get("level") or ""))
-
-
 def term_words(row: pd.Series) -> str:
     """Return a term's words with what its ratio is per: a standard deviation, or the category it is held against."""
-    words = _short_words(row)
-    words = words[:1].upper() + words[1:]
+    words = capital(term_name(row))
     if not is_missing(row.get("spread")):
         return f"{words} (per {_spread_words(str(row['driver']), float(row['spread']))})"
     return f"{words}, against {driver_words('', str(row['reference']))}" if row.get("reference") else words

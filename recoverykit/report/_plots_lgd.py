@@ -10,8 +10,18 @@ from recoverykit.report._axes import PERCENT, share_axis, write_near
 from recoverykit.report._plots_cure import term_words
 from recoverykit.report._plots_survival import not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import THIN_SPACE, format_count, format_share, interval_words, is_missing, listed
-from recoverykit.report.labels import driver_words, label_of
+from recoverykit.report.formats import (
+    THIN_SPACE,
+    capital,
+    format_count,
+    format_points,
+    format_share,
+    interval_words,
+    level_words,
+    listed,
+    within,
+)
+from recoverykit.report.labels import term_name
 from recoverykit.report.theme import themed
 
 _ROW = 0.34  # inches per row
@@ -59,11 +69,11 @@ def plot_lgd_averages(averages: pd.DataFrame, *, level: float = 0.95) -> ReportF
         fontsize=theme.SMALL_TEXT_SIZE,
     )  # fmt: skip
     told = [
-        f"{row['estimate'].lower()} {format_share(row['lgd'])}{interval_words(row['lower'], row['upper'])}"
+        f"{within(row['estimate'])} {format_share(row['lgd'])}{interval_words(row['lower'], row['upper'])}"
         for row in shown.to_dict("records")
     ]
     caption = (
-        f"Bars are {100 * level:g}{THIN_SPACE}% intervals of the average that counts each default once: obligors drawn "
+        f"Bars are {level_words(level)} intervals of the average that counts each default once: obligors drawn "
         "again and again, and every curve estimated again in each draw. Its value stands at the right."
     )
     return ReportFigure(figure, title, f"Average loss: {listed(told)}.", caption)
@@ -114,25 +124,16 @@ def plot_lgd_drivers(frame: pd.DataFrame, *, level: float = 0.95) -> ReportFigur
     ax.grid(axis="x")
     ax.grid(visible=False, axis="y")
     named = [
-        f"{_short(row)} {value:+.1f}".replace("-", "\u2212")
-        for (_, row), value, told in zip(ordered.iterrows(), points[:, 0], clear, strict=True)
+        f"{term_name(row)} {format_points(row['estimate'], signed=True)}"
+        for (_, row), told in zip(ordered.iterrows(), clear, strict=True)
         if told
     ]
     caption = (
-        f"Dots are estimates, lines {100 * level:g}{THIN_SPACE}% intervals; a hollow dot's interval holds 0. "
+        f"Dots are estimates, lines {level_words(level)} intervals; a hollow dot's interval holds 0. "
         "Fractional logit of all episodes, open ones at their expected loss; at the average slope. Behind a driver "
         "stands the standard deviation that its change is per, or the category that it is held against."
     )
     return ReportFigure(figure, title, f"Points of loss, clear of 0: {listed(named) if named else 'none'}.", caption)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "\u2212")
-
-
-def _short(row: pd.Series) -> str:
-    driver = row.get("driver")
-    return label_of(str(row["term"])) if is_missing(driver) else driver_words(str(driver), str(row.get("level") or ""))
 
 
 def _share_across(ax: Axes) -> None:
@@ -180,7 +181,7 @@ def plot_lgd_models(table: pd.DataFrame, *, level: float = 0.95) -> ReportFigure
         )  # fmt: skip
     ax.xaxis.set_major_formatter(_POINTS)
     ax.set_xlabel("Change for the better of the root mean squared error, %:  \u2190 worse \u2003 better \u2192")
-    ax.set_yticks(height, [name[:1].upper() + name[1:] for name in shown["model"]])
+    ax.set_yticks(height, [capital(name) for name in shown["model"]])
     ax.set_ylim(-0.7, len(shown) - 0.3)
     ax.tick_params(axis="y", colors=theme.INK)
     ax.grid(axis="x")
@@ -189,9 +190,12 @@ def plot_lgd_models(table: pd.DataFrame, *, level: float = 0.95) -> ReportFigure
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, borderaxespad=0.2,
         fontsize=theme.SMALL_TEXT_SIZE,
     )  # fmt: skip
-    named = [f"{row['model']} {_signed(100 * row['rmse_saved'])}{THIN_SPACE}%" for row in shown.to_dict("records")]
+    named = [
+        f"{model} {format_points(saved, signed=True)}{THIN_SPACE}%"
+        for model, saved in zip(shown["model"], shown["rmse_saved"], strict=True)
+    ]
     caption = (
-        f"Lines are {100 * level:g}{THIN_SPACE}% intervals by drawing obligors of the later episodes; the fits stay as "
+        f"Lines are {level_words(level)} intervals by drawing obligors of the later episodes; the fits stay as "
         "they are. On the line at 0 a model does as well as the plain segment mean."
     )
     return ReportFigure(figure, title, f"Error saved against the segment mean: {listed(named)}.", caption)
@@ -232,7 +236,7 @@ def plot_lgd_calibration(deciles: pd.DataFrame, *, level: float = 0.95) -> Repor
     few, many = format_count(counts.min()), format_count(counts.max())
     each = few if few == many else f"{few} to {many}"
     caption = (
-        f"Each dot is a group of {each} later episodes with like predictions, with its {100 * level:g}{THIN_SPACE}% "
+        f"Each dot is a group of {each} later episodes with like predictions, with its {level_words(level)} "
         "interval over obligors; on the dashed line as much was lost as predicted. Open ones count at their expected "
         "loss."
     )

@@ -10,8 +10,9 @@ from recoverykit.report import theme
 from recoverykit.report._axes import PERCENT, write_near
 from recoverykit.report._plots_survival import not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import THIN_SPACE, format_count, format_share, interval_words
+from recoverykit.report.formats import format_count, format_points, format_share, interval_words, level_words, within
 from recoverykit.report.theme import themed
+from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 _KINDS = {"vintage": "By year of default", "decile": "By tenth of the prediction, the lowest first"}
 _ROW = 0.30  # inches per row
@@ -38,7 +39,7 @@ def plot_back_test(groups: pd.DataFrame, *, level: float = 0.90) -> ReportFigure
     panels = [(words, groups[groups["kind"] == kind]) for kind, words in _KINDS.items()]
     panels = [(words, rows) for words, rows in panels if len(rows)]
     if not panels:
-        return not_shown(title)
+        return not_shown(title, f"No group of at least {MINIMUM_CELL_COUNT} episodes: nothing to show")
     heights = [len(rows) for _, rows in panels]
     figure = theme.new_figure(1.5 + _ROW * sum(heights) + 0.4 * len(heights))
     axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": heights})[:, 0]
@@ -49,13 +50,13 @@ def plot_back_test(groups: pd.DataFrame, *, level: float = 0.90) -> ReportFigure
     everyone = groups[groups["kind"] == "all"].iloc[0]
     parts = groups[groups["kind"] != "all"]
     alt = (
-        f"Over all episodes {format_share(everyone['predicted'])} was expected"
+        f"Over all episodes {format_share(everyone['predicted'])} of the exposure was expected on average"
         f"{interval_words(everyone['lower'], everyone['upper'])} and {format_share(everyone['realised'])} came; "
         f"{int(parts['is_inside'].sum())} of {len(parts)} groups lie inside their interval."
     )
     caption = (
-        f"Bars are {100 * level:g}{THIN_SPACE}% prediction intervals: the error of the estimated curve and the chance "
-        "in so many loans. Number of episodes at the right."
+        f"Bars are {level_words(level)} prediction intervals: the error of the estimated curve and the chance "
+        "in so many loans. Every episode counts once. Number of episodes at the right."
     )
     return ReportFigure(figure, title, alt, caption)
 
@@ -87,7 +88,7 @@ def plot_lgd_steps(steps: pd.DataFrame) -> ReportFigure:
     colours = np.where(ends, theme.ACCENT, np.where(width < 0, "#009E73", theme.CONTRAST))
     ax.barh(places, width, left=start, color=list(colours), height=0.62, zorder=3)
     for place, left, wide, is_end in zip(places, start, width, ends, strict=True):
-        text = format_share(wide) if is_end else _signed(wide)
+        text = format_share(wide) if is_end else format_points(wide, signed=True)
         spot = (max(left, left + wide), float(place))
         write_near(ax, text, spot, offset=(5, 0), va="center", fontsize=theme.SMALL_TEXT_SIZE)
     ax.set_yticks(places, names)
@@ -102,7 +103,7 @@ def plot_lgd_steps(steps: pd.DataFrame) -> ReportFigure:
     largest = int(np.abs(change[1:]).argmax()) + 1
     alt = (
         f"The loss goes from {format_share(lgd[0])} to {format_share(lgd[-1])}; the largest step is "
-        f"{steps['step'].iloc[largest].lower()}, {_signed(change[largest])}."
+        f"{within(steps['step'].iloc[largest])}, {format_points(change[largest], signed=True)} points."
     )
     return ReportFigure(figure, title, alt, "Percentage points of the exposure at default.")
 
@@ -125,10 +126,3 @@ def _draw_groups(ax: Axes, rows: pd.DataFrame, words: str) -> None:
     small = {"fontsize": theme.SMALL_TEXT_SIZE, "color": theme.MUTED, "va": "center"}
     for place, count in zip(height, rows["n_episodes"], strict=True):
         write_near(ax, format_count(count), (1, float(place)), on="beside", offset=(8, 0), **small)
-
-
-def _signed(change: float) -> str:
-    """Write a change in percentage points with its sign."""
-    points = round(100 * change, 1)
-    sign = "+" if points > 0 else ("\u2212" if points < 0 else "\u00b1")
-    return f"{sign}{abs(points):.1f}"

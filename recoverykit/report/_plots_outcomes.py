@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from recoverykit.report import theme
-from recoverykit.report._axes import PERCENT, month_axis, share_axis, write_near
+from recoverykit.report._axes import PERCENT, month_axis, row_beneath, share_axis, write_near
 from recoverykit.report._plots_survival import not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import THIN_SPACE, format_cell, format_share
+from recoverykit.report.formats import format_months, format_share, level_words, within
 from recoverykit.report.labels import outcome_words
 from recoverykit.report.theme import themed
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT, Outcome
@@ -52,9 +52,10 @@ def plot_outcome_losses(table: pd.DataFrame) -> ReportFigure:
     ax.xaxis.set_major_formatter(PERCENT)
     ax.set_xlabel("Probability of the outcome, cumulated")
     most = max(table.to_dict("records"), key=lambda row: row["contribution"])
+    named = f"the outcome \u201c{within(_words(most['outcome']))}\u201d"
     alt = (
-        f"The losses of all endings add up to {format_share(total)} of the exposure; most of it, "
-        f"{format_share(most['contribution'])}, comes from {_words(most['outcome']).lower()}, with a probability of "
+        f"The losses of all endings add up to {format_share(total)} of the exposure; the largest part, "
+        f"{format_share(most['contribution'])}, comes from {named}, with a probability of "
         f"{format_share(most['probability'])} and a loss of {format_share(most['loss_given_outcome'])}."
     )
     caption = (
@@ -99,15 +100,16 @@ def plot_in_default(table: pd.DataFrame, *, level: float = 0.95) -> ReportFigure
     top = max(1.0, float(np.nanmax(high)), float(np.nanmax(np.nan_to_num(upper))))
     share_axis(ax, "Loss, share of the outstanding amount", lower=min(0.0, float(elbe.min())), upper=1.05 * top)
     ax.legend(loc="lower right", frameon=False, fontsize=theme.TEXT_SIZE)
-    _open_beneath(ax, shown)
+    row_beneath(ax, dict(zip(months, shown["n_open"], strict=True)), label="Open")
     first, last = shown.iloc[0], shown.iloc[-1]
+    who = "A new default" if first["months"] == 0 else f"A loan open for {format_months(first['months'])}"
     alt = (
-        f"A new default is expected to lose {format_share(first['elbe'])} of what is outstanding, with downturn and "
-        f"margins {format_share(first['lgd_in_default'])}; one that has been open for {int(last['months'])} months "
+        f"{who} is expected to lose {format_share(first['elbe'])} of what is outstanding, with downturn and "
+        f"margins {format_share(first['lgd_in_default'])}; one that has been open for {format_months(last['months'])} "
         f"{format_share(last['elbe'])} and {format_share(last['lgd_in_default'])}."
     )
     caption = (
-        f"Weighted by the outstanding amount. Band: {100 * level:g}{THIN_SPACE}% interval of the best estimate, over "
+        f"Weighted by the outstanding amount. Band: {level_words(level)} interval of the best estimate, over "
         "obligors. The shaded gap between the lines is the capital charge of a defaulted exposure."
     )
     return ReportFigure(figure, title, alt, caption)
@@ -138,14 +140,3 @@ def _words(outcome: str) -> str:
     if outcome == _NEVER:
         return "Never resolved"
     return outcome_words(Outcome(outcome))
-
-
-def _open_beneath(ax: Axes, shown: pd.DataFrame) -> None:
-    """Write the number of open episodes beneath the axis."""
-    counts = shown.set_index("months")["n_open"]
-    style = {"fontsize": theme.SMALL_TEXT_SIZE, "color": theme.MUTED, "va": "center"}
-    write_near(ax, "Open", (0, 0), on="axes", offset=(-18, -42), ha="right", gid="at-risk-label", **style)
-    for tick in ax.get_xticks():
-        if tick in counts.index:
-            write_near(ax, format_cell(counts[tick]), (tick, 0), on="below", offset=(0, -42), ha="center",
-                       gid="at-risk", **style)  # fmt: skip

@@ -10,7 +10,7 @@ from recoverykit.report import theme
 from recoverykit.report._axes import cut, draw_curve, enough_at_risk, label_ends, number_at_risk, share_axis
 from recoverykit.report._plots_survival import not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import THIN_SPACE, format_share, interval_words
+from recoverykit.report.formats import format_share, interval_words, level_words
 from recoverykit.report.theme import themed
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT, Outcome
 
@@ -60,6 +60,6 @@ def plot_time_to_kept(curves: Mapping[str, StepCurve], *, horizon: float | None 
     number_at_risk(ax, first, label="Open")
     name, leading = next(iter(drawn.items()))
     seen = f"{format_share(leading.values[-1])}{interval_words(leading.lower[-1], leading.upper[-1])}"
-    band = f"bands are {100 * leading.level:g}{THIN_SPACE}% intervals"
+    band = f"bands are {level_words(leading.level)} intervals"
     caption = f"A promise is broken on the last day of grace. Open promises are censored; {band}."
     return ReportFigure(figure, title, f"By day {last:.0f}, {seen} of promises are {name}.", caption)

@@ -20,18 +20,20 @@ from recoverykit.report._axes import (
     label_ends,
     month_axis,
     number_at_risk,
+    row_beneath,
     share_axis,
     write_near,
 )
-from recoverykit.report._plots_survival import not_shown
+from recoverykit.report._plots_survival import FEW_AT_RISK, not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import SUPPRESSED, format_cell, format_count, format_share, interval_words
+from recoverykit.report.formats import SUPPRESSED, format_cell, format_count, format_share, interval_words, level_words
 from recoverykit.report.labels import segment_words
 from recoverykit.report.theme import themed
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 _HEIGHT = 4.3
 _MOST_VINTAGES = 8
+_AT_RISK_ROW = 0.2  # inches that a further row of numbers at risk takes
 #: A vintage's line ends where fewer of its episodes are at risk: the few that are left would move it by themselves.
 _LEAST_SHARE_AT_RISK = 0.5
 _LGD_AXIS = (-0.2, 1.2)
@@ -62,7 +64,7 @@ def plot_recovery_curve(
     """
     title = "Cumulative recovery as a share of the exposure"
     if not enough_at_risk(curve):
-        return not_shown(title)
+        return not_shown(title, FEW_AT_RISK)
     seen = cut(curve, horizon)
     last = float(seen.times[-1])
     figure = theme.new_figure(_HEIGHT)
@@ -73,8 +75,9 @@ def plot_recovery_curve(
     alt = f"Net recovery reaches {format_share(end)} of the exposure at default by month {last:.0f}"
     alt += interval_words(seen.lower[-1], seen.upper[-1])
     drawn = [seen]
-    if closed_only is not None:
-        other = cut(_as_curve(closed_only), last)
+    closed = None if closed_only is None else _as_curve(closed_only)
+    if closed is not None and np.isfinite(closed.values).any():
+        other = cut(closed, last)
         level = float(other.values[-1])
         draw_curve(ax, other, colour=theme.CONTRAST, label="closed only", band=False, dashed=True)
         labels.append((level, f"closed only {format_share(level, digits=0)}", theme.CONTRAST))
@@ -85,9 +88,10 @@ def plot_recovery_curve(
     share_axis(ax, "Recovered share of EAD, net", lower=min(0.0, 1.1 * lowest), upper=max(0.1, 1.12 * highest))
     label_ends(ax, labels, height=_HEIGHT)
     number_at_risk(ax, seen)
+    band = f"Band: {level_words(seen.level)} interval, by drawing obligors. " if np.isfinite(seen.lower).any() else ""
     caption = (
-        "Open episodes count as long as they are observed. Each month's recoveries are taken against the exposure "
-        f"at risk in that month. The curve is drawn while at least {MINIMUM_CELL_COUNT} episodes are at risk."
+        f"{band}Open episodes count as long as they are observed. Each month's recoveries are taken against the "
+        f"exposure at risk in that month. The curve is drawn while at least {MINIMUM_CELL_COUNT} episodes are at risk."
     )
     return ReportFigure(figure, title, f"{alt}.", caption)
 
@@ -114,18 +118,22 @@ def plot_vintages(
         Its alternative text compares the earliest and the latest vintage at the last month that both have.
     """
     title = "Cumulative recovery by vintage of default"
-    curves = _vintage_curves(triangle, amount_col)
+    cells = _vintage_cells(triangle, amount_col)
+    curves = _vintage_curves(cells)
     if horizon is not None:
         curves = curves[curves["month"] <= horizon]
     names = sorted(curves["vintage"].unique())
     if not names:
         return not_shown(title)
-    figure = theme.new_figure(_HEIGHT)
+    figure = theme.new_figure(_HEIGHT + _AT_RISK_ROW * (len(names) - 1))
     ax = figure.subplots()
     _draw_vintages(ax, curves, names)
     month_axis(ax, float(curves["month"].max()))
     lowest, highest = float(curves["value"].min()), float(curves["value"].max())
     share_axis(ax, "Recovered share of EAD, net", lower=min(0.0, 1.1 * lowest), upper=max(0.1, 1.12 * highest))
+    for row, name in enumerate(names):
+        mine = cells[cells["vintage"] == name]
+        row_beneath(ax, dict(zip(mine["month"], mine["n_at_risk"], strict=True)), label=name, row=row)
     ends = curves.groupby("vintage")[["month", "value"]].last()
     shared = int(min(ends.loc[names[0], "month"], ends.loc[names[-1], "month"]))
     there = curves[curves["month"] == shared].set_index("vintage")["value"]
@@ -135,7 +143,8 @@ def plot_vintages(
         alt += f", vintage {first} had recovered {format_share(there[first])} by then"
     caption = (
         "From light, the earliest, to dark; the latest vintage stands in front. Vintages are drawn that were watched "
-        f"from their default on, for as long as half of their episodes, and at least {MINIMUM_CELL_COUNT}, are at risk."
+        f"from their default on, for as long as half of their episodes, and at least {MINIMUM_CELL_COUNT}, are at "
+        "risk. Beneath: episodes at risk."
     )
     return ReportFigure(figure, title, f"{alt}.", caption)
 
@@ -177,9 +186,12 @@ def plot_lgd_distribution(frame: pd.DataFrame) -> ReportFigure:
     ax.yaxis.set_major_formatter(COUNT)
     flat_label(ax, "Number of episodes")
     n_open = int((state == "open").sum())
+    open_ones = "none of them open"
+    if n_open:
+        open_ones = f"{format_cell(n_open, words=True)} open ones counted with what they are expected to lose"
     alt = (
         f"Loss given default of {format_count(len(frame))} episodes: mean {format_share(mean_all)} of all, "
-        f"{format_cell(n_open, words=True)} open ones counted with what they are expected to lose; "
+        f"{open_ones}; "
         f"{'none is closed' if n_open == len(frame) else f'mean {format_share(mean_closed)} of closed ones alone'}."
     )
     caption = (
@@ -230,23 +242,27 @@ def _as_curve(given: StepCurve | pd.DataFrame) -> StepCurve:
     return StepCurve(times=given["months"].to_numpy(float), values=value, lower=value, upper=value)
 
 
-def _vintage_curves(triangle: pd.DataFrame, amount_col: str) -> pd.DataFrame:
+def _vintage_cells(triangle: pd.DataFrame, amount_col: str) -> pd.DataFrame:
+    """Return vintage, month, EAD and number at risk, and the amount; vintages are years where quarters are many."""
+    vintage = triangle["default_vintage"].astype(str)
+    if vintage.nunique() > _MOST_VINTAGES:
+        vintage = vintage.str[:4]
+    cells = triangle[["ead_at_risk", "n_at_risk"]].assign(amount=triangle[amount_col])
+    return cells.groupby([vintage.rename("vintage"), triangle["month"]]).sum().reset_index()
+
+
+def _vintage_curves(cells: pd.DataFrame) -> pd.DataFrame:
     """Return vintage, month and value: the sum over months of recovered amount / EAD at risk.
 
     A vintage is followed from month 0 for as long as enough episodes are at risk. One that was not observed from its
     default on (late entries) lacks its first months, so it has no cumulative curve and is left out.
     """
-    vintage = triangle["default_vintage"].astype(str)
-    if vintage.nunique() > _MOST_VINTAGES:
-        vintage = vintage.str[:4]
-    columns = ["ead_at_risk", "n_at_risk", amount_col]
-    cells = triangle[columns].groupby([vintage.rename("vintage"), triangle["month"]]).sum().reset_index()
     least = (_LEAST_SHARE_AT_RISK * cells.groupby("vintage")["n_at_risk"].transform("max")).clip(
         lower=MINIMUM_CELL_COUNT
     )
     cells = cells[(cells["n_at_risk"] >= least) & (cells["ead_at_risk"] > 0)]
     cells = cells[cells["month"] == cells.groupby("vintage").cumcount()]
-    rate = cells[amount_col].astype(float) / cells["ead_at_risk"].astype(float)
+    rate = cells["amount"].astype(float) / cells["ead_at_risk"].astype(float)
     return cells.assign(value=rate.groupby(cells["vintage"]).cumsum())[["vintage", "month", "value"]]
 
 

@@ -19,16 +19,18 @@ from recoverykit.report._axes import (
     write_near,
 )
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import format_months, format_share, interval_words, is_missing
-from recoverykit.report.labels import outcome_words, segment_words
+from recoverykit.report.formats import format_months, format_share, interval_words, is_missing, level_words
+from recoverykit.report.labels import outcome_words, segment_within
 from recoverykit.report.theme import themed
-from recoverykit.vocabulary import CLOSED_OUTCOMES, MINIMUM_CELL_COUNT, WHOLE_BOOK, Outcome
+from recoverykit.vocabulary import CLOSED_OUTCOMES, MINIMUM_CELL_COUNT, Outcome
 
 _HEIGHT = 4.3
 _AT_RISK_NOTE = f"The curve is drawn while at least {MINIMUM_CELL_COUNT} episodes are at risk."
 #: Areas go on a little beyond the last month, so that its own step is seen.
 _STUB = 1.02
 _OBSERVED = "observed"
+#: What stands where a curve would rest on too few episodes from its first month on.
+FEW_AT_RISK = f"Fewer than {MINIMUM_CELL_COUNT} episodes at risk: not shown"
 
 
 @themed()
@@ -73,7 +75,7 @@ def plot_cumulative_incidence(
     shown = {name: cut(curves[name], horizon) for name in CLOSED_OUTCOMES if name in curves}
     first = next(iter(shown.values()))
     if not enough_at_risk(first):
-        return not_shown(title)
+        return not_shown(title, FEW_AT_RISK)
     last = min(curve.times[-1] for curve in shown.values())
     times = np.unique(np.concatenate([curve.times[curve.times <= last] for curve in shown.values()]))
     shares: dict[str, np.ndarray] = {name: curve(times) for name, curve in shown.items()}
@@ -89,7 +91,8 @@ def plot_cumulative_incidence(
     at_end = ", ".join(f"{outcome_words(name)} {format_share(values[-1])}" for name, values in shares.items())
     name, leading = next(iter(shown.items()))
     share = f"{format_share(leading.values[-1])}{interval_words(leading.lower[-1], leading.upper[-1])}"
-    caption = f"Share {outcome_words(name)} at month {last:.0f}, with its interval: {share}. {lines}{_AT_RISK_NOTE}"
+    band = f"its {level_words(leading.level)} interval"
+    caption = f"Share {outcome_words(name)} at month {last:.0f}, with {band}: {share}. {lines}{_AT_RISK_NOTE}"
     return ReportFigure(figure, title, f"What has become of defaulted loans by month {last:.0f}: {at_end}.", caption)
 
 
@@ -117,7 +120,7 @@ def plot_time_to_cure(
     """
     title = "Probability of cure by time since default"
     if not enough_at_risk(curve):
-        return not_shown(title)
+        return not_shown(title, FEW_AT_RISK)
     seen = cut(curve, horizon)
     last = float(seen.times[-1])
     figure = theme.new_figure(_HEIGHT)
@@ -143,7 +146,7 @@ def plot_time_to_cure(
     share_axis(ax, "Share of defaulted loans cured", upper=min(1.02, 1.15 * max([*tops, 0.01])))
     label_ends(ax, labels, height=_HEIGHT)
     number_at_risk(ax, seen)
-    caption = f"Band: {100 * seen.level:.0f} % interval of the observed share. {_AT_RISK_NOTE}"
+    caption = f"Band: {level_words(seen.level)} interval of the observed share. {_AT_RISK_NOTE}"
     return ReportFigure(figure, title, f"{alt}.", caption)
 
 
@@ -165,7 +168,7 @@ def plot_time_to_resolution(curve: StepCurve, *, horizon: float | None = None) -
     """
     title = "Share of episodes still open by time since default"
     if not enough_at_risk(curve):
-        return not_shown(title)
+        return not_shown(title, FEW_AT_RISK)
     seen = cut(curve, horizon)
     last = float(seen.times[-1])
     figure = theme.new_figure(_HEIGHT)
@@ -173,7 +176,7 @@ def plot_time_to_resolution(curve: StepCurve, *, horizon: float | None = None) -
     draw_curve(ax, seen, colour=theme.ACCENT, label="still open")
     median = seen.first_time_at_or_below(0.5)
     if is_missing(median):
-        finding = f"half of the episodes are not resolved by month {last:.0f}"
+        finding = f"fewer than half of the episodes are resolved by month {last:.0f}"
     else:
         finding = f"half of the episodes are resolved by month {median:.0f}"
         ax.plot([0, median, median], [0.5, 0.5, 0], color=theme.CONTRAST, linewidth=1.1, linestyle="--", label="median")
@@ -185,7 +188,7 @@ def plot_time_to_resolution(curve: StepCurve, *, horizon: float | None = None) -
     label_ends(ax, [(float(seen.values[-1]), f"still open\n{end}", theme.INK)], height=_HEIGHT)
     number_at_risk(ax, seen)
     alt = f"Share of episodes still open: {finding}; {end} are open at month {last:.0f}."
-    caption = f"Kaplan-Meier estimate with {100 * seen.level:.0f} % interval. {_AT_RISK_NOTE}"
+    caption = f"Kaplan-Meier estimate with {level_words(seen.level)} interval. {_AT_RISK_NOTE}"
     return ReportFigure(figure, title, alt, caption)
 
 
@@ -221,7 +224,7 @@ def _draw_fitted_edges(ax: Axes, fitted: Mapping[str, StepCurve], last: float, f
         ax.plot(curve.times, edge, color=theme.INK, linewidth=1.1, label=f"fitted {name}", zorder=4)
     if edge is None:
         return ""
-    whose = "the whole book" if fitted_to == WHOLE_BOOK else segment_words(fitted_to or "")
+    whose = segment_within(fitted_to or "")
     return f"Dark lines: edges of the areas by the model of all outcomes{f', fitted to {whose}' if whose else ''}. "
 
 

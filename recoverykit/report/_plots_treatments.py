@@ -1,5 +1,7 @@
 """Figures of what treatments did: effects side by side, a cut-off with its checks, overlap, power."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from recoverykit.report import theme
 from recoverykit.report._axes import COUNT, PERCENT, flat_label, share_axis, write_near
 from recoverykit.report._plots_survival import not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import format_count, format_ratio, format_share
+from recoverykit.report.formats import format_count, format_points, format_ratio, format_share
 from recoverykit.report.theme import themed
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
@@ -68,14 +70,15 @@ def _forest(ax: Axes, rows: pd.DataFrame, *, is_ratio: bool) -> list[str]:
         ticks = [tick for tick in (0.25, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 4) if 1 / reach <= tick <= reach]
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.minorticks_off()
-        ax.set_xlabel("Hazard ratio, logarithmic scale")
+        only_hazards = (rows["measure"] == "hazard_ratio").all()
+        ax.set_xlabel(f"{'Hazard ratio' if only_hazards else 'Ratio, treated to control'}, logarithmic scale")
     else:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _points(value)))
         ax.set_xlabel("Difference, treated less control, percentage points")
     for place, (n_treated, n_control) in zip(places, rows[["n_treated", "n_control"]].to_numpy(), strict=True):
         text = f"{format_count(n_treated)} / {format_count(n_control)}"
         write_near(ax, text, (1, float(place)), on="beside", offset=(8, 0), va="center", **_SMALL)
-    write = format_ratio if is_ratio else _signed
+    write: Callable[[float], str] = format_ratio if is_ratio else partial(format_points, signed=True)
     return [
         f"{row['question']}: {write(row['effect'])} ({write(row['lower'])} to {write(row['upper'])})"
         for row in rows.to_dict("records")
@@ -168,7 +171,7 @@ def plot_window_sensitivity(sensitivity: pd.DataFrame, *, used: float, is_share:
     counts = shown[["n_left", "n_right"]].sum(axis=1)
     ticks = [f"{width:.3g}\n{format_count(n)}" for width, n in zip(shown["window"], counts, strict=True)]
     ax.set_xticks(shown["window"].to_numpy(), ticks)
-    write = _signed if is_share else (lambda value: f"{value:.4g}")
+    write: Callable[[float], str] = partial(format_points, signed=True) if is_share else "{:.4g}".format
     smallest, largest = write(float(shown["effect"].min())), write(float(shown["effect"].max()))
     alt = f"Over {len(shown)} windows the effect lies between {smallest} and {largest}."
     return ReportFigure(figure, title, alt, "Bars are intervals; the window in use is set off by its colour.")
@@ -289,7 +292,7 @@ def plot_power(curve: pd.DataFrame, *, power: float = 0.8, n_units: float | None
     groups = [(gap, curve[curve["difference"] == gap]) for gap in sorted(curve["difference"].unique().tolist())]
     said = []
     for (difference, part), colour in zip(groups, theme.sequence_of_colours(len(groups)), strict=True):
-        label = f"{_signed(difference)} points"
+        label = f"{format_points(difference, signed=True)} points"
         ax.plot(part["n_units"], part["power"], color=colour, label=label)
         enough = part.loc[part["power"] >= power, "n_units"]
         reach = f"from {format_count(enough.min())} units" if len(enough) else "with none of these sizes"
@@ -312,8 +315,3 @@ def plot_power(curve: pd.DataFrame, *, power: float = 0.8, n_units: float | None
 def _points(value: float) -> str:
     """Write a difference of shares on an axis, in percentage points."""
     return f"{round(100 * value, 6):+g}".replace("-", "\u2212") if round(value, 9) else "0"
-
-
-def _signed(value: float) -> str:
-    """Write a difference of shares in percentage points with its sign."""
-    return f"{100 * value:+.1f}".replace("-", "\u2212")

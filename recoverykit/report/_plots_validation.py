@@ -11,7 +11,7 @@ from recoverykit.report import theme
 from recoverykit.report._axes import PERCENT, flat_label, share_axis, write_near
 from recoverykit.report._plots_survival import not_shown
 from recoverykit.report.figures import ReportFigure
-from recoverykit.report.formats import WORD_SPACE, format_date, format_ratio, format_share, interval_words
+from recoverykit.report.formats import WORD_SPACE, format_date, format_ratio, format_share, interval_words, level_words
 from recoverykit.report.labels import label_of
 from recoverykit.report.theme import themed
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT, Outcome
@@ -29,7 +29,7 @@ _TOO_FEW = "Too few cures to show"
 
 
 @themed()
-def plot_discrimination(table: pd.DataFrame) -> ReportFigure:
+def plot_discrimination(table: pd.DataFrame, *, level: float = 0.95) -> ReportFigure:
     """Draw how well predictions rank loans, in development and out of time.
 
     Parameters
@@ -37,6 +37,8 @@ def plot_discrimination(table: pd.DataFrame) -> ReportFigure:
     table : DataFrame
         One row per population, period and measure: value, lower, upper, months, n_cures. Measures other than ``auc``
         and ``concordance``, and rows on too few cures, are not drawn.
+    level : float
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -67,12 +69,12 @@ def plot_discrimination(table: pd.DataFrame) -> ReportFigure:
     ax.tick_params(axis="y", colors=theme.INK)
     ax.set_xlabel("0.5: no better than chance; 1: every pair in the right order")
     _legend(ax, "best")
-    caption = "Dots are estimates, lines their confidence intervals, which take episodes as independent."
+    caption = f"Dots are estimates, lines their {level_words(level)} intervals, which take episodes as independent."
     return ReportFigure(figure, title, _discrimination_words(shown), caption)
 
 
 @themed()
-def plot_calibration(groups: pd.DataFrame) -> ReportFigure:
+def plot_calibration(groups: pd.DataFrame, *, level: float = 0.95) -> ReportFigure:
     """Draw observed against predicted shares of cured loans out of time, by groups of the prediction.
 
     Parameters
@@ -80,6 +82,8 @@ def plot_calibration(groups: pd.DataFrame) -> ReportFigure:
     groups : DataFrame
         One row per population and group: months, n_episodes, predicted, observed, lower, upper, and n_cures of all
         groups together. Groups with too few episodes, and populations with too few cures, are not drawn.
+    level : float
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -111,20 +115,22 @@ def plot_calibration(groups: pd.DataFrame) -> ReportFigure:
         inside = int(((drawn["lower"] <= drawn["predicted"]) & (drawn["predicted"] <= drawn["upper"])).sum())
         found.append(f"{_PANELS[name].lower()}: the interval holds the prediction in {inside} of {len(drawn)} groups")
     caption = (
-        "Each dot is a group of loans with like predictions, with its confidence interval; on the dashed line as many "
-        "cured as predicted. Loans still open count as long as they were watched."
+        f"Each dot is a group of loans with like predictions, with its {level_words(level)} interval; on the dashed "
+        "line as many cured as predicted. Loans still open count as long as they were watched."
     )
     return ReportFigure(figure, title, f"Out of time, {'; '.join(found)}.", caption)
 
 
 @themed()
-def plot_calibration_by_month(table: pd.DataFrame) -> ReportFigure:
+def plot_calibration_by_month(table: pd.DataFrame, *, level: float = 0.95) -> ReportFigure:
     """Draw predicted and observed shares of cured loans by month, out of time.
 
     Parameters
     ----------
     table : DataFrame
         One row per population, period and month: n_cures, predicted, observed, lower, upper.
+    level : float
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -162,19 +168,22 @@ def plot_calibration_by_month(table: pd.DataFrame) -> ReportFigure:
         )
     _legend(axes[0], "upper left")
     caption = (
-        "Share cured by each month. Line: predicted at the cut-off. Dots: observed since, with confidence intervals."
+        "Share cured by each month. Line: predicted at the cut-off. Dots: observed since, with "
+        f"{level_words(level)} intervals."
     )
     return ReportFigure(figure, title, f"{'; '.join(found)}.", caption)
 
 
 @themed()
-def plot_parameter_stability(parameters: pd.DataFrame) -> ReportFigure:
+def plot_parameter_stability(parameters: pd.DataFrame, *, level: float = 0.95) -> ReportFigure:
     """Draw what goes with cure as estimated at successive dates, each as a ratio with its interval.
 
     Parameters
     ----------
     parameters : DataFrame
         One row per known_at (ISO date), part and term: estimate, lower, upper, on the scale of the model.
+    level : float
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -207,19 +216,21 @@ def plot_parameter_stability(parameters: pd.DataFrame) -> ReportFigure:
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(dates), **close)
     caption = (
         "The same model on what was known at each date, from light, the earliest, to dark; drivers per standard "
-        "deviation of the development sample."
+        f"deviation of the development sample, with {level_words(level)} intervals."
     )
     return ReportFigure(figure, title, _moved_words(shown, dates), caption)
 
 
 @themed()
-def plot_never_cured(parameters: pd.DataFrame) -> ReportFigure:
+def plot_never_cured(parameters: pd.DataFrame, *, level: float = 0.95) -> ReportFigure:
     """Draw the share that never cures as estimated at successive dates.
 
     Parameters
     ----------
     parameters : DataFrame
         One row per known_at (ISO date) with part ``never``: estimate, lower, upper, n_cures.
+    level : float
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -251,7 +262,8 @@ def plot_never_cured(parameters: pd.DataFrame) -> ReportFigure:
         for row in ([first, last] if len(shown) > 1 else [first])
     ]
     caption = (
-        "The same model on what was known at each date, averaged over the loans known then, with confidence intervals."
+        "The same model on what was known at each date, averaged over the loans known then, with "
+        f"{level_words(level)} intervals."
     )
     return ReportFigure(figure, title, f"Share that never cures: {'; '.join(words)}.", caption)
 

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from recoverykit.report import theme
 from recoverykit.report._axes import COUNT, flat_label
 from recoverykit.report._plots_survival import not_shown
-from recoverykit.report._small_cells import bridge_for_page
+from recoverykit.report._small_cells import bridge_for_page, is_small
 from recoverykit.report.figures import ReportFigure
 from recoverykit.report.formats import SUPPRESSED, format_cell, format_count
 from recoverykit.report.labels import driver_words
@@ -36,7 +36,7 @@ def plot_case_bridge(changes: pd.DataFrame) -> ReportFigure:
     table = bridge_for_page(changes)
     steps = table[table["what"] != "change of those that stayed"].reset_index(drop=True)
     first, last = int(steps["n_cases"].iloc[0]), int(steps["n_cases"].iloc[-1])
-    if max(first, last) < MINIMUM_CELL_COUNT:
+    if is_small(first) or is_small(last) or first == last == 0:
         return not_shown(title, "Too few cases to show")
     moves = steps["n_cases"].to_numpy()[1:-1]
     level = first + np.concatenate([[0], np.cumsum(moves)])

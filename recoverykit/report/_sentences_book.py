@@ -3,7 +3,7 @@
 import pandas as pd
 
 from recoverykit.report.formats import format_money, format_share, is_missing, number_of
-from recoverykit.report.labels import segment_words
+from recoverykit.report.labels import segment_within, segment_words
 
 #: Half a cent: what is less is rounding.
 _HALF_A_CENT = 0.005
@@ -19,8 +19,7 @@ def sentence_fallback(*, segment: str, parent: str, reason: str) -> str:
     reason : str
         Why, as half a sentence: ``only 12 episodes are closed``.
     """
-    borrowed = "the whole book" if segment_words(parent) == "Whole book" else segment_words(parent)
-    return f"The estimate for {segment_words(segment)} is that of {borrowed}, because {reason}."
+    return f"The estimate for {segment_words(segment)} is that of {segment_within(parent)}, because {reason}."
 
 
 def sentence_allowance_total(

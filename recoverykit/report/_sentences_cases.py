@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from recoverykit.report.formats import (
+    capital,
     format_cell,
     format_count,
     format_date,
@@ -12,10 +13,9 @@ from recoverykit.report.formats import (
     interval_words,
     is_missing,
     listed,
-    number_of,
 )
 from recoverykit.report.labels import DISTRIBUTION_WORDS, outcome_words
-from recoverykit.vocabulary import CLOSED_OUTCOMES
+from recoverykit.vocabulary import CLOSED_OUTCOMES, MINIMUM_CELL_COUNT
 
 #: Difference of two LGDs that is not worth a sentence: a twentieth of a percentage point.
 _SAME_LGD = 0.0005
@@ -30,7 +30,7 @@ _ENDINGS = {
 
 
 def sentence_episodes(*, n_episodes: int, n_open: int, ead: float, currency: str, reporting_date: object) -> str:
-    r"""Say how much is looked at: number of episodes, their exposure, and how many are open.
+    r"""Say how much is looked at: number of episodes, their exposure (not of a few), and how many are open.
 
     Parameters
     ----------
@@ -51,13 +51,14 @@ def sentence_episodes(*, n_episodes: int, n_open: int, ead: float, currency: str
     """
     if n_episodes == 0:
         return f"No loan of this segment had defaulted by {format_date(reporting_date)}."
-    opened = (
-        "none of them is still open" if n_open == 0 else f"{format_cell(n_open, words=True)} of them are still open"
-    )
+    opened = "none" if n_open == 0 else format_cell(n_open, words=True)
+    still_open = f"{opened} of them {'is' if n_open == 0 else 'are'} still open"
+    exposure = f" with an exposure at default of {format_money(ead, currency)}"
+    if n_episodes < MINIMUM_CELL_COUNT:
+        exposure = ""
     return (
-        f"{number_of(n_episodes, 'default episode', 'default episodes')} with an exposure at default of "
-        f"{format_money(ead, currency)} {'is' if n_episodes == 1 else 'are'} known at {format_date(reporting_date)}; "
-        f"{opened}."
+        f"{capital(format_cell(n_episodes, words=True))} default episodes{exposure} are known at "
+        f"{format_date(reporting_date)}; {still_open}."
     )
 
 
@@ -77,7 +78,7 @@ def sentence_follow_up(*, median_follow_up_months: float | None, longest_months:
         else f"Half of the episodes have been watched for at least {format_months(median_follow_up_months)}, "
     )
     start = f"{half}the longest for {format_months(longest_months)}"
-    return f"{start[0].upper()}{start[1:]}; nothing is said about later months without a model."
+    return f"{capital(start)}; nothing is said about later months without a model."
 
 
 def sentence_competing_outcomes(shares: Mapping[str, float], *, month: float) -> str:
@@ -88,7 +89,7 @@ def sentence_competing_outcomes(shares: Mapping[str, float], *, month: float) ->
     shares : mapping of str to float
         Cumulative incidence of each closed outcome at that month, shares of all episodes.
     month : float
-        Months since default.
+        Months since default; 0 where no later month is observed of enough loans.
 
     Examples
     --------
@@ -96,6 +97,8 @@ def sentence_competing_outcomes(shares: Mapping[str, float], *, month: float) ->
     >>> text.replace("\u202f", " ").replace("\u00a0", " ")
     'By month 24 after default, 41.0 % are cured and 20.0 % are written off; 39.0 % are still open.'
     """
+    if not month > 0:
+        return "Too few loans have been watched for long enough to say what has become of them."
     known = {name: shares[name] for name in CLOSED_OUTCOMES if not is_missing(shares.get(name))}
     seen = [f"{format_share(value)} {_ENDINGS[name][1]}" for name, value in known.items() if value > 0]
     still_open = format_share(max(0.0, 1 - sum(known.values())))
@@ -112,7 +115,7 @@ def sentence_median_resolution(median_months: float | None, *, last_month: float
     median_months : float or None
         Kaplan-Meier median of the time to resolution, in months; missing where it is not reached.
     last_month : float
-        Last month observed.
+        Last month observed of enough episodes to be told; 0 where there is none.
     in_quarters : bool
         Whether the source counts in quarters; then they are named beside the months.
 
@@ -121,6 +124,8 @@ def sentence_median_resolution(median_months: float | None, *, last_month: float
     >>> sentence_median_resolution(21, last_month=60, in_quarters=True).replace("\u00a0", " ")
     'Half of the episodes are resolved within 21 months (7 quarters) of default.'
     """
+    if not last_month > 0:
+        return "Too few episodes have been watched for long enough to say when half of them are resolved."
     if is_missing(median_months):
         return f"Fewer than half of the episodes are resolved within the {format_months(last_month)} observed."
     quarters = float(median_months or 0) / _MONTHS_PER_QUARTER
@@ -229,18 +234,21 @@ def sentence_closed_only_bias(*, closed_only: float | None, all_in: float | None
     n_open : int
         Episodes still open.
     reason : str
-        Why open episodes differ here, as half a sentence; without it, the usual reason for the sign of the difference.
+        Why open episodes differ here, as half a sentence; without it, the usual one is named as no more than that.
 
     Examples
     --------
     >>> text = sentence_closed_only_bias(closed_only=0.592, all_in=0.641, n_open=365)
-    >>> text.replace("\u202f", " ").replace("\u00a0", " ")[:92]
-    'Closed episodes alone show a loss of 59.2 %; with the 365 open ones it is 64.1 %, because th'
+    >>> text.replace("\u202f", " ").replace("\u00a0", " ")[:94]
+    'Closed episodes alone show a loss of 59.2 %; with the 365 open ones it is 64.1 %. As a rule th'
     """
     if is_missing(all_in):
         return "The loss over all episodes could not be estimated, so closed episodes have nothing to be compared with."
     if is_missing(closed_only):
-        return f"No episode is closed yet; the loss of {format_share(all_in)} rests on what open ones recover so far."
+        return (
+            f"No episode is closed yet; the loss of {format_share(all_in)} counts what open ones have recovered so far "
+            "and may still expect."
+        )
     if n_open == 0:
         return f"Every episode is closed, so the loss of {format_share(all_in)} holds nothing expected."
     difference = float(all_in or 0) - float(closed_only or 0)
@@ -251,6 +259,7 @@ def sentence_closed_only_bias(*, closed_only: float | None, all_in: float | None
     usual = (
         "the open ones are the long workouts, and long workouts recover less"
         if difference > 0
-        else "the open ones have already recovered much, or sit in segments that recover more"
+        else "open ones then have already recovered much, or sit in segments that recover more"
     )
-    return f"{start} {format_share(all_in)}, because {reason or usual}."
+    why = f", because {reason}" if reason else f". As a rule {usual}"
+    return f"{start} {format_share(all_in)}{why}."

@@ -6,6 +6,7 @@ import pandas as pd
 
 from recoverykit.report.formats import (
     WORD_SPACE,
+    capital,
     format_cell,
     format_ratio,
     format_share,
@@ -13,8 +14,8 @@ from recoverykit.report.formats import (
     is_missing,
     listed,
 )
-from recoverykit.report.labels import distribution_words, driver_words, outcome_words, segment_words
-from recoverykit.vocabulary import CLOSED_OUTCOMES, MINIMUM_CELL_COUNT, WHOLE_BOOK
+from recoverykit.report.labels import distribution_words, driver_words, outcome_words, segment_within
+from recoverykit.vocabulary import CLOSED_OUTCOMES, MINIMUM_CELL_COUNT
 
 _ANSWERS = {
     "n_beyond": "the number of loans watched beyond the last cure",
@@ -81,7 +82,7 @@ def sentence_ultimate_outcomes(
     rows = {str(row["outcome"]): row for row in ultimate.to_dict("records")}
     told = [name for name in CLOSED_OUTCOMES if name in rows]
     ends = [f"{format_share(rows[name]['value'])} are {outcome_words(name)}" for name in told]
-    whose = "" if not basis or basis == segment else f" of {_of(basis)}"
+    whose = "" if not basis or basis == segment else f" of {segment_within(basis)}"
     rare = f" Too rare to be modelled: {listed([outcome_words(name) for name in too_rare])}." if too_rare else ""
     if "never_resolves" not in rows:
         start = f"Once all are resolved, by the model{whose}, {listed(ends)}"
@@ -120,7 +121,7 @@ def sentence_plateau(verdicts: Mapping[str, str], *, last_cure: float, last_watc
         )
     return (
         f"The data do not settle whether some loans never cure: {seen}, and the answers disagree. "
-        f"{_capital(listed(for_it))} speak{'s' if len(for_it) == 1 else ''} for it, {listed(against)} against. "
+        f"{capital(listed(for_it))} speak{'s' if len(for_it) == 1 else ''} for it, {listed(against)} against. "
         "The share that never cures rests on the model as much as on what was seen."
     )
 
@@ -291,11 +292,3 @@ def _directions(rows: pd.DataFrame, kind: str, part: str, lead: str = "") -> str
     said = [up.format(listed(raising))] if raising else []
     said += [(down_after if raising else down_alone).format(listed(lowering))] if lowering else []
     return f"{lead}{', '.join(said)}." if said else ""
-
-
-def _of(segment: str) -> str:
-    return "the whole book" if segment == WHOLE_BOOK else segment_words(segment)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -1,19 +1,20 @@
 """Sentences about the parts of a loss: its endings, what defaulted exposures still lose, its drivers, its vintages."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from recoverykit.report.formats import (
     format_cell,
     format_date,
+    format_months,
+    format_points,
     format_share,
     interval_words,
     is_missing,
     listed,
 )
-from recoverykit.report.labels import driver_words, label_of, outcome_words, segment_words
+from recoverykit.report.labels import outcome_words, segment_within, term_name
 from recoverykit.vocabulary import Outcome
 
 #: Two averages that differ by less tell the same: a percentage point.
@@ -37,7 +38,7 @@ def sentence_outcome_losses(
     endings : DataFrame
         One row per outcome of a new default: outcome, probability, loss_given_outcome, contribution.
     all_in : float
-        The all-in average from the recovery curve, share of EAD.
+        The all-in average from the recovery curve, share of EAD; NaN where there is none to compare with.
     interval : tuple of float
         Limits of the sum of the endings; NaN where there are none.
     basis : str, optional
@@ -53,28 +54,22 @@ def sentence_outcome_losses(
     >>> print(text.replace("\u202f", " ").replace(", so", ",\nso").replace(". Most", ".\nMost"))
     The endings of a new default add up to a loss of 31.0 %, 0.5 points above the average over all episodes,
     so two ways that share nothing but the cash flows agree.
-    Most of it, 28.0 points, comes from loans written off: 40.0 % of all, at a loss of 70.0 % each.
+    Most of it, 28.0 points, comes from loans written off: 40.0 % of all, at an average loss of 70.0 %.
     """
     if endings.empty:
         return f"There is no model of all outcomes: {note}." if note else "There is no model of all outcomes."
     total = float(endings["contribution"].sum(skipna=False))
     if is_missing(total):
         return "The loss of one of the endings is not known, so they are not added up."
-    gap = total - all_in
-    place = "above" if gap > 0 else "below"
-    points = f"{abs(100 * gap):.1f} points {place} the average over all episodes"
-    verdict = (
-        "so two ways that share nothing but the cash flows agree"
-        if abs(gap) < _CLOSE
-        else "so the two ways differ by more than a point: look at whose loans each of them rests on"
-    )
     most = max(endings.to_dict("records"), key=lambda row: row["contribution"])
+    part = "Most of it" if most["contribution"] > total / 2 else "The largest part"
+    whose = f" The probabilities are those of {segment_within(basis)}." if basis else ""
     return (
-        f"The endings of a new default add up to a loss of {format_share(total)}{interval_words(*interval)}, {points}, "
-        f"{verdict}. "
-        f"Most of it, {100 * most['contribution']:.1f} points, comes from loans {_ending(most['outcome'])}: "
-        f"{format_share(most['probability'])} of all, at a loss of {format_share(most['loss_given_outcome'])} each."
-        + (f" The probabilities are those of: {segment_words(basis).lower()}." if basis else "")
+        f"The endings of a new default add up to a loss of {format_share(total)}{interval_words(*interval)}"
+        f"{_against_average(total - all_in)}. "
+        f"{part}, {format_points(most['contribution'])} points, comes from loans {_ending(most['outcome'])}: "
+        f"{format_share(most['probability'])} of all, at an average loss of {format_share(most['loss_given_outcome'])}."
+        f"{whose}"
     )
 
 
@@ -91,7 +86,7 @@ def sentence_in_default(table: pd.DataFrame, *, stretches: Sequence[tuple[str, i
     Examples
     --------
     >>> table = pd.DataFrame({"months": [0, 24], "elbe": [0.2, 0.7], "lgd_in_default": [0.35, 0.9], "k": [0.15, 0.2]})
-    >>> print(sentence_in_default(table).replace("\u202f", " ").replace("; ", ";\n"))
+    >>> print(sentence_in_default(table).replace("\u202f", " ").replace("\u00a0", " ").replace("; ", ";\n"))
     Of the outstanding amount a new default is expected to lose 20.0 %, with downturn and margins 35.0 %;
     one that has been open for 24 months 70.0 % and 90.0 %. The capital charge is 15.0 % and 20.0 %.
     """
@@ -105,14 +100,14 @@ def sentence_in_default(table: pd.DataFrame, *, stretches: Sequence[tuple[str, i
         text += f". The capital charge is {format_share(first['k'])}."
     else:
         text += (
-            f"; one that has been open for {int(later['months'])} months {format_share(later['elbe'])} and "
+            f"; one that has been open for {format_months(later['months'])} {format_share(later['elbe'])} and "
             f"{format_share(later['lgd_in_default'])}. The capital charge is {format_share(first['k'])} and "
             f"{format_share(later['k'])}."
         )
     if len(stretches) < 2:
         return text
-    whose = [f"{segment_words(name).lower()} up to month {last}" for name, _, last in stretches]
-    return f"{text} The curve rests on the loans of {listed(whose)}."
+    whose = [f"of {segment_within(name)} up to month {last}" for name, _, last in stretches]
+    return f"{text} The curve rests on the loans {listed(whose)}."
 
 
 def sentence_lgd_drivers(
@@ -141,12 +136,12 @@ def sentence_lgd_drivers(
     if drivers.empty:
         return f"There is no regression of the loss: {note}." if note else ""
     sign = (drivers["lower"] > 0).astype(int) - (drivers["upper"] < 0).astype(int)
-    names = [_driver(row) for row in drivers.to_dict("records")]
+    names = [term_name(row) for row in drivers.to_dict("records")]
     kinds = {kind: [name for name, s in zip(names, sign, strict=True) if s == kind] for kind in (1, -1, 0)}
     told = [f"A higher loss goes with {listed(kinds[1])}."] if kinds[1] else []
     told += [f"A lower loss goes with {listed(kinds[-1])}."] if kinds[-1] else []
     told += [f"For {listed(kinds[0])} the direction is open."] if kinds[0] else []
-    whose = f"the loans behind it, those of {segment_words(basis).lower()}," if basis else "the loans behind it"
+    whose = f"the loans behind it, those of {segment_within(basis)}," if basis else "the loans behind it"
     if n_episodes > n_closed:
         told.append(
             f"Of {whose} {format_share(1 - n_closed / n_episodes)} are open and count at their expected "
@@ -180,10 +175,13 @@ def sentence_lgd_split(
     The models are fitted on 1,413 defaults up to 30 June 2024, of which 73 are open.
     They are judged on 1,362 later ones, of which 643 are open and count at what they are expected to lose.
     """
+    early, early_open, later, later_open = (
+        format_cell(n, words=True) for n in (n_development, n_development_open, n_holdout, n_holdout_open)
+    )
     return (
-        f"The models are fitted on {format_cell(n_development)} defaults up to {format_date(split_date)}, of which "
-        f"{format_cell(n_development_open)} are open. They are judged on {format_cell(n_holdout)} later ones, of which "
-        f"{format_cell(n_holdout_open)} are open and count at what they are expected to lose."
+        f"The models are fitted on {early} defaults up to {format_date(split_date)}, of which {early_open} are open. "
+        f"They are judged on {later} later ones, of which {later_open} are open and count at what they are expected to "
+        "lose."
     )
 
 
@@ -220,7 +218,7 @@ def sentence_lgd_models(table: pd.DataFrame, *, note: str = "") -> str:
         text += f"{format_share(best['rmse_saved'])} of that error{band}."
     else:
         text += f"is not clearly beaten by any model. The nearest is {best['model']}, with "
-        text += f"{format_share(best['rmse'])}: a change for the better of {format_share(best['rmse_saved'])}{band}."
+        text += f"{format_share(best['rmse'])}; it saves {format_share(best['rmse_saved'])} of that error{band}."
     among = models.loc[models["lower_closed"] > 0, "model"].tolist()
     whom = (
         f"{listed(among)} {'beats' if len(among) == 1 else 'beat'} it clearly" if among else "no model clearly beats it"
@@ -279,6 +277,11 @@ def sentence_vintages(
     """
     if is_missing(recovered):
         return f"The vintages cannot be carried on: {note}." if note else "No vintage is large enough to be told."
+    if n_vintages == 1:
+        return (
+            f"The one vintage, {youngest}, has brought in {format_share(recovered)} of its exposure and is expected to "
+            f"bring {format_share(ultimate)} in all."
+        )
     return (
         f"The {n_vintages} vintages have brought in {format_share(recovered)} of their exposure and are expected to "
         f"bring {format_share(ultimate)} in all; the youngest, {youngest}, {format_share(youngest_recovered)} so far "
@@ -286,10 +289,18 @@ def sentence_vintages(
     )
 
 
+def _against_average(gap: float) -> str:
+    """Return how a sum of endings stands to the average over all episodes; nothing where there is no average."""
+    if is_missing(gap):
+        return ""
+    verdict = (
+        "so two ways that share nothing but the cash flows agree"
+        if abs(gap) < _CLOSE
+        else "so the two ways differ by more than a point: look at whose loans each of them rests on"
+    )
+    place = "above" if gap > 0 else "below"
+    return f", {format_points(abs(gap))} points {place} the average over all episodes, {verdict}"
+
+
 def _ending(outcome: str) -> str:
     return outcome_words(outcome) if outcome in set(Outcome) else "that are never resolved"
-
-
-def _driver(row: dict[Any, Any]) -> str:
-    driver = row.get("driver")
-    return label_of(str(row["term"])) if is_missing(driver) else driver_words(str(driver), str(row.get("level") or ""))

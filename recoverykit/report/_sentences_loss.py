@@ -3,14 +3,19 @@
 import pandas as pd
 
 from recoverykit.report.formats import (
+    capital,
     format_cell,
+    format_count,
     format_date,
+    format_months,
+    format_points,
     format_ratio,
     format_share,
     interval_words,
     is_missing,
     listed,
     number_of,
+    within,
 )
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
@@ -43,17 +48,18 @@ def sentence_back_test(estimates: pd.DataFrame, *, as_of: object, reporting_date
     ...         "n_episodes": [300, 500, 500, 480], "n_open": [0, 200, 20, 0]}
     >>> text = sentence_back_test(pd.DataFrame(rows), as_of="2024-09-30", reporting_date="2026-09-30")
     >>> print(text.replace("\u202f", " ").replace("\u00a0", " ").replace("; ", ";\n"))
-    At 30 September 2024 closed cases alone showed a loss of 41.1 %, all cases 52.0 % (47.0 % to 57.0 %);
+    At 30 September 2024 closed cases alone showed an average loss of 41.1 %, all cases 52.0 % (47.0 % to 57.0 %);
     the same 500 defaults stand at 58.8 % as known at 30 September 2026, 20 of them still open.
     """
     closed, everyone, hindsight, _ = (row for _, row in estimates.iterrows())
-    parts = [] if is_missing(closed["lgd"]) else [f"closed cases alone showed a loss of {format_share(closed['lgd'])}"]
+    alone = f"closed cases alone showed an average loss of {format_share(closed['lgd'])}"
+    parts = [] if is_missing(closed["lgd"]) else [alone]
     parts.append(f"all cases {format_share(everyone['lgd'])}{interval_words(everyone['lower'], everyone['upper'])}")
     known = f"{format_share(hindsight['lgd'])} as known at {format_date(reporting_date)}"
     still = int(hindsight["n_open"])
     rest = f", {format_cell(still, words=True)} of them still open" if still else ""
-    defaults = number_of(int(everyone["n_episodes"]), "default", "defaults")
-    return f"At {format_date(as_of)} {', '.join(parts)}; the same {defaults} stand at {known}{rest}."
+    defaults = number_of(int(everyone["n_episodes"]), "default stands", "defaults stand")
+    return f"At {format_date(as_of)} {', '.join(parts)}; the same {defaults} at {known}{rest}."
 
 
 def sentence_forecast(*, predicted: float, realised: float, months: int, n_episodes: int) -> str:
@@ -69,16 +75,17 @@ def sentence_forecast(*, predicted: float, realised: float, months: int, n_episo
     Examples
     --------
     >>> text = sentence_forecast(predicted=0.438, realised=0.433, months=24, n_episodes=540)
-    >>> print(text.replace("\u202f", " ").replace("\u00a0", " ").replace(" and ", "\nand "))
-    Of the 540 episodes open then, 43.8 % of the exposure was expected within 24 months
-    and 43.3 % came, 0.5 points less.
+    >>> print(text.replace("\u202f", " ").replace("\u00a0", " ").replace("; ", ";\n"))
+    The 540 episodes open then were expected to recover 43.8 % of their exposure on average within 24 months;
+    43.3 % came, 0.5 points less.
     """
     gap = realised - predicted
-    points = f"{abs(100 * gap):.1f} points {'more' if gap > 0 else 'less'}"
+    points = f"{format_points(abs(gap))} points {'more' if gap > 0 else 'less'}"
     compared = "as expected" if abs(gap) < _SAME else points
     return (
-        f"Of the {number_of(n_episodes, 'episode', 'episodes')} open then, {format_share(predicted)} of the exposure "
-        f"was expected within {months} months and {format_share(realised)} came, {compared}."
+        f"The {number_of(n_episodes, 'episode open then was', 'episodes open then were')} expected to recover "
+        f"{format_share(predicted)} of their exposure on average within {format_months(months)}; "
+        f"{format_share(realised)} came, {compared}."
     )
 
 
@@ -97,18 +104,20 @@ def sentence_elbe_test(*, predicted: float, realised: float, p_value: float, n_e
     Examples
     --------
     >>> text = sentence_elbe_test(predicted=0.62, realised=0.65, p_value=0.21, n_episodes=540, n_left_out=0)
-    >>> print(text.replace("\u202f", " ").replace(". ", ".\n"))
-    Of what 540 open loans owed then, the best estimate let 62.0 % stay unpaid in the months between; 65.0 % did.
+    >>> print(text.replace("\u202f", " ").replace("; ", ";\n").replace(". ", ".\n"))
+    Of what 540 open loans owed then, the best estimate let on average 62.0 % stay unpaid in the months between;
+    65.0 % did.
     A best estimate may err to neither side: two-sided, the t-test has a p-value of 0.21.
     """
     if n_episodes < MINIMUM_CELL_COUNT or is_missing(p_value):
         return "Too few open loans have anything outstanding for a test of the best estimate."
-    aside = f" {format_cell(n_left_out)} with next to nothing outstanding are left aside." if n_left_out else ""
+    few = capital(format_cell(n_left_out, words=True))
+    aside = f" {few} with next to nothing outstanding are left aside." if n_left_out else ""
     p_words = "below 0.01" if p_value < _SMALL_P else f"of {format_ratio(p_value)}"
     return (
-        f"Of what {format_cell(n_episodes)} open loans owed then, the best estimate let {format_share(predicted)} stay "
-        f"unpaid in the months between; {format_share(realised)} did. A best estimate may err to "
-        f"neither side: two-sided, the t-test has a p-value {p_words}.{aside}"
+        f"Of what {format_count(n_episodes)} open loans owed then, the best estimate let on average "
+        f"{format_share(predicted)} stay unpaid in the months between; {format_share(realised)} did. A best estimate "
+        f"may err to neither side: two-sided, the t-test has a p-value {p_words}.{aside}"
     )
 
 
@@ -126,7 +135,7 @@ def sentence_calendar(spread: float) -> str:
     'Beyond chance, a year has strayed from the curve by about 19.8 % of its recoveries; the intervals allow for that.'
     """
     if spread < _SAME:
-        return "The years differ by no more than chance; the intervals take the world as steady."
+        return "The years are not seen to differ by more than chance; the intervals take the world as steady."
     return (
         f"Beyond chance, a year has strayed from the curve by about {format_share(spread)} of its recoveries; the "
         "intervals allow for that."
@@ -157,52 +166,62 @@ def sentence_drift(estimates: pd.DataFrame, *, predicted: float, realised: float
     closed, everyone, hindsight, _ = (float(value) for value in estimates["lgd"])
     missed = hindsight - everyone
     if is_missing(closed):
-        seen = f"No case was closed then. Hindsight lies {_points(missed)} from the estimate"
+        place = "below" if missed < 0 else "above"
+        seen = f"No case was closed then. Hindsight lies {format_points(abs(missed))} points {place} the estimate"
     else:
         seen = (
-            f"From closed cases to hindsight the loss moved by {_points(hindsight - closed)}; "
-            f"counting open workouts, as they were known then, accounts for {_points(everyone - closed, bare=True)}"
+            f"From closed cases to hindsight the loss moved by {format_points(hindsight - closed)} points; "
+            f"counting open workouts, as they were known then, accounts for {format_points(everyone - closed)}"
         )
     if abs(missed) < _WORTH_TELLING:
         return f"{seen}. What the years since have added to that is less than a point."
-    ratio = f"{realised / predicted:.2f}" if predicted > 0 else "nothing"
-    since = (
-        f"The other {_points(missed, bare=True)} lay in the years since"
-        if missed > 0
-        else f"In the years since the loss has turned out {_points(-missed)} lower than that"
-    )
+    brought = "the curve gave open loans nothing"
+    if predicted > 0:
+        brought = f"open loans brought {format_ratio(realised / predicted)} of what the curve gave them"
+    which = "They" if is_missing(closed) else f"The other {format_points(missed)}"
+    since = f"{which} lay in the years since"
+    if missed < 0:
+        since = f"In the years since the loss has turned out {format_points(-missed)} points lower than that"
     return (
-        f"{seen}. {since}: open loans brought {ratio} of what the curve gave them. No curve drawn from earlier months "
-        "can show that, and the interval allows for it only as far as earlier years had strayed."
+        f"{seen}. {since}: {brought}. No curve drawn from earlier months can show that, and the interval allows for it "
+        "only as far as earlier years had strayed."
     )
-
-
-def _points(change: float, *, bare: bool = False) -> str:
-    """Write a difference of two shares in percentage points."""
-    text = f"{100 * change:.1f}".replace("-", "\u2212")
-    return text if bare else f"{text} points"
 
 
 def sentence_lights(lights: pd.DataFrame) -> str:
-    """Say the verdict, and which measures are not green.
+    """Say the verdict, which measures are not green, and which could not be judged.
 
     Parameters
     ----------
     lights : DataFrame
-        measure and light.
+        measure and light (``green``, ``amber``, ``red`` or ``not judged``).
 
     Examples
     --------
     >>> sentence_lights(pd.DataFrame({"measure": ["Bias", "Coverage"], "light": ["green", "amber"]}))
     'One measure at least lies outside its first limit and should be looked into. Amber: coverage.'
     """
-    worst = next(light for light in ("red", "amber", "green") if light == "green" or (lights["light"] == light).any())
+    unknown = lights["light"] == "not judged"
+    known = lights[~unknown]
+    aside = f" Not judged: {_measures(lights[unknown])}." if unknown.any() else ""
+    if known.empty:
+        return f"No measure could be judged.{aside}"
+    worst = next(light for light in ("red", "amber", "green") if light == "green" or (known["light"] == light).any())
     named = [
-        f"{light}: {listed(lights.loc[lights['light'] == light, 'measure'].str.lower().tolist())}"
+        f"{light}: {_measures(known[known['light'] == light])}"
         for light in ("red", "amber")
-        if (lights["light"] == light).any()
+        if (known["light"] == light).any()
     ]
-    return f"{_VERDICTS[worst]}{' ' + '; '.join(named).capitalize() + '.' if named else ''}"
+    verdict = _VERDICTS[worst]
+    if unknown.any():
+        verdict = verdict.replace("measures", "measures that could be judged")
+    beyond = f" {capital('; '.join(named))}." if named else ""
+    return f"{verdict}{beyond}{aside}"
+
+
+def _measures(lights: pd.DataFrame) -> str:
+    """Return the measures as they stand within a sentence; their abbreviations stay as they are."""
+    return listed([within(str(name)) for name in lights["measure"]])
 
 
 def sentence_steps(*, long_run: float, final: float, downturn: float, reference_value: float | None) -> str:
@@ -225,7 +244,7 @@ def sentence_steps(*, long_run: float, final: float, downturn: float, reference_
     """
     text = (
         f"Of the final {format_share(final)}, {format_share(long_run)} is the long-run average and "
-        f"{100 * (final - long_run):.1f} points are caution."
+        f"{format_points(final - long_run)} points are caution."
     )
     if is_missing(reference_value):
         return f"{text} There are not two years with enough defaults for a reference value of the downturn."

@@ -42,10 +42,10 @@ def sentence_worklist(counts: pd.DataFrame, *, as_of: object, outlook: pd.DataFr
     total = {name: format_total(counts[name]).replace("<10", _FEW) for name in ("n_due", "n_overdue")}
     others = dict(zip(outlook["outlook"], outlook["n_instalments"], strict=True))
     done = int(others.get("step already done", 0))
-    steps = f"{total['n_due']} step{'' if n_due == 1 else 's'}" if n_due else "no step"
+    steps = f"{total['n_due']} steps fall" if n_due else "no step falls"
     earlier = f"{total['n_overdue']} of earlier days have" if n_overdue else "none of an earlier day has"
     text = (
-        f"On {format_date(as_of)}, {steps} fall{'s' if n_due <= 1 else ''} due and {earlier} reached nobody yet. The "
+        f"On {format_date(as_of)}, {steps} due and {earlier} reached nobody yet. The "
         f"list accounts for all {format_count(outlook['n_instalments'].sum())} unpaid instalments that fall due later"
     )
     return f"{text}; for {format_cell(done, words=True) if done else 'none'} of them the step of the day is done."

@@ -5,6 +5,7 @@ import pandas as pd
 from recoverykit.report.formats import (
     format_cell,
     format_count,
+    format_p_value,
     format_ratio,
     format_share,
     interval_words,
@@ -14,12 +15,11 @@ from recoverykit.report.formats import (
 )
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
-_VERY_SMALL = 0.001
-
 
 def p_words(p_value: float) -> str:
     """Write a p-value as in a sentence: ``p = 0.034``, or ``p below 0.001``."""
-    return f"p below {_VERY_SMALL:g}" if p_value < _VERY_SMALL else f"p = {p_value:.3f}"
+    text = format_p_value(p_value)
+    return f"p {text}" if text.startswith("below") else f"p = {text}"
 
 
 def sentence_equal_age(*, n_cases: int, n_old_enough: int, horizon_months: int) -> str:

@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-from recoverykit.report.formats import format_cell, format_count, format_ratio, format_share, is_missing, listed
+from recoverykit.report.formats import (
+    capital,
+    format_cell,
+    format_count,
+    format_points,
+    format_ratio,
+    format_share,
+    is_missing,
+    listed,
+)
 
 _ALPHA = 0.05
 
@@ -42,7 +51,7 @@ def sentence_treatment_effect(
     verdict = "chance alone seldom gives as much" if lower > 0 or upper < 0 else "chance alone may well give as much"
     return (
         f"{what}: {format_share(treated)} with the treatment and {format_share(control)} without it, a difference of "
-        f"{_points(effect)} points ({_points(lower)} to {_points(upper)}); {verdict}. "
+        f"{format_points(effect)} points ({format_points(lower)} to {format_points(upper)}); {verdict}. "
         f"{_counts(n_treated, n_control)} units."
     )
 
@@ -106,9 +115,9 @@ def sentence_discontinuity(
         sorting = "The density shows no sign of units moved across it."
     counted = format_cell(n_units, words=True)
     return (
-        f"{what}: {_points(effect)} points for units treated just at the cut-off ({_points(lower)} to "
-        f"{_points(upper)}). It rests on {counted} units within {half_width:.3g} of it and says nothing of units far "
-        f"away. {sorting}"
+        f"{what}: {format_points(effect)} points for units treated just at the cut-off ({format_points(lower)} to "
+        f"{format_points(upper)}). It rests on {counted} units within {half_width:.3g} of it and says nothing of units "
+        f"far away. {sorting}"
     )
 
 
@@ -158,7 +167,7 @@ def sentence_refused(reasons: Sequence[str], *, treated: float, untreated: float
     )
     if not reasons:
         return f"{counted} not; lots were drawn, so that they can be compared."
-    said = " ".join(f"{reason[0].upper()}{reason[1:]}." for reason in reasons)
+    said = " ".join(f"{capital(reason)}." for reason in reasons)
     return f"{counted} not, and comparing them was refused. {said}"
 
 
@@ -174,10 +183,6 @@ def sentence_detectable(*, difference: float, n_units: float, power: float = 0.8
         f"With {format_count(n_units)} units a difference of {100 * abs(difference):.1f} points would have been seen "
         f"with a probability of {format_share(power, digits=0)}."
     )
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:.1f}".replace("-", "\u2212")
 
 
 def _counts(n_treated: int, n_control: int) -> str:

@@ -77,6 +77,8 @@ def sentence_lights_back_test(facts: Mapping[str, float], *, horizon_months: int
     if 0 < n * rate < MINIMUM_CELL_COUNT:
         return "Too few of the cases have cured since for their share to be shown."
     fits = "a difference that chance explains" if facts["p_value"] >= 0.05 else "more than chance explains"
+    if is_missing(facts["p_value"]):
+        fits = "whether chance explains the difference cannot be told"
     better = "better" if facts["brier_score"] < facts["reference_score"] else "no better"
     bound = (
         " Every case is worked, so cures that treatment brought are among them: as probabilities of self-cure these "

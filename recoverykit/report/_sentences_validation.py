@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from recoverykit.report.formats import (
+    capital,
     format_cell,
     format_count,
     format_date,
@@ -69,9 +70,8 @@ def sentence_validation(lights: pd.DataFrame, *, n_cures: int, minimum_cures: in
     named = {light: [check_words(*row) for row in _rows(lights, light)] for light in ("green", "amber", "red")}
     n_judged = sum(len(names) for names in named.values())
     n_open = len(lights) - n_judged
-    since = f"{format_cell(n_cures, words=True)} loan{'' if n_cures == 1 else 's'} cured since the cut-off"
-    if n_cures == 0:
-        since = "no loan cured since the cut-off"
+    cured = f"{format_cell(n_cures, words=True)} loans" if n_cures else "no loan"
+    since = f"{cured} cured since the cut-off"
     if n_judged == 0:
         return f"Nothing can be judged: {since}, and a light needs {minimum_cures} cures."
     if not (named["amber"] or named["red"] or _tried(lights)):
@@ -178,6 +178,8 @@ def sentence_calibration(table: pd.DataFrame, lights: pd.DataFrame) -> str:
             "not judged": "too few cures to judge",
         }[_light(lights, "calibration", population)]
         seen = f"{format_share(row['observed'])}{interval_words(row['lower'], row['upper'])} were"
+        if is_missing(row["observed"]):
+            seen = "how many were cannot be told"
         if 0 < row["n_cures"] < MINIMUM_CELL_COUNT:
             seen = f"fewer than {MINIMUM_CELL_COUNT} of {format_count(row['n_episodes'])} loans were"
         z = "" if is_missing(row["z"]) or 0 < row["n_cures"] < MINIMUM_CELL_COUNT else f" (z {format_ratio(row['z'])})"
@@ -245,7 +247,8 @@ def _verdict(named: Mapping[str, list[str]], n_judged: int, *, on_all: bool) -> 
         follows = "The loans have changed; whether the model still holds for them, the other checks must say."
     if {*red} - {_CHECKS["drivers"], _CHECKS["predictions"]}:
         follows = "The model should not be relied on for these loans before this is explained."
-    return f"Of {n_judged} checks {len(named['green'])} lie within limits; {'; '.join(beyond)}. {follows}"
+    judged = f"Of {n_judged} checks {len(named['green'])} lie within limits; " if n_judged > 1 else ""
+    return f"{capital(judged + '; '.join(beyond))}. {follows}"
 
 
 def _tried(lights: pd.DataFrame) -> bool:
@@ -270,7 +273,7 @@ def _auc(table: pd.DataFrame, population: str, period: str) -> pd.Series | None:
 
 def _episodes(size: pd.DataFrame, population: str, period: str = _LATER) -> str:
     n = int(size["n_episodes"].get((population, period), 0))
-    return f"{format_cell(n, words=True)} loan{'' if n == 1 else 's'}"
+    return f"{format_cell(n, words=True)} loans"
 
 
 def _cured(size: pd.DataFrame, population: str, period: str = _LATER) -> str:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from recoverykit.report._small_cells import bridge_for_page, format_total
-from recoverykit.report.formats import format_cell, format_count, format_date, format_money
+from recoverykit.report._small_cells import bridge_for_page, format_total, is_small
+from recoverykit.report.formats import capital, format_cell, format_count, format_date, format_money
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 _FEW = f"fewer than {MINIMUM_CELL_COUNT}"
@@ -41,15 +41,17 @@ def sentence_morning(changes: pd.DataFrame, *, as_of: object, currency: str = ""
     table = bridge_for_page(changes)
     n_cases = {str(what): int(count) for what, count in zip(table["what"], table["n_cases"], strict=True)}
     today = n_cases["today"]
-    overdue = format_money(float(table["overdue_amount"].iloc[-1]), currency)
+    overdue = f" with {format_money(float(table['overdue_amount'].iloc[-1]), currency)} overdue"
+    if is_small(today):
+        overdue = ""
     steps = {what: count for what, count in n_cases.items() if what in (*_STEPS, "net change")}
     told = [f"{format_count(abs(n))} {_STEPS[what][abs(n) != 1]}" for what, n in steps.items() if n and what in _STEPS]
     if "net change" in steps:
         told = ["too few entered or left to be told apart"]
     before = format_cell(n_cases["yesterday"], words=True)
-    cases = f"{format_cell(today, words=True) if today else 'no'} case{'' if today == 1 else 's'}"
+    cases = f"{format_cell(today, words=True) if today else 'no'} cases"
     return (
-        f"At the end of {format_date(as_of)} there {'is' if today == 1 else 'are'} {cases} with {overdue} overdue, "
+        f"At the end of {format_date(as_of)} there are {cases}{overdue}, "
         f"{before} the day before: {', '.join(told) or 'nobody entered or left'}."
     )
 
@@ -66,13 +68,14 @@ def sentence_follow_ups(follow_ups: pd.DataFrame) -> str:
     if not late and not today:
         return "No step is overdue or due today."
     worst = follow_ups.loc[follow_ups["n_overdue"].idxmax()]
-    most = f", most of them by the rule \u201c{str(worst['rule']).replace('_', ' ')}\u201d" if late else ""
+    most = f", the most by the rule \u201c{str(worst['rule']).replace('_', ' ')}\u201d" if late else ""
     total = {state: format_total(follow_ups[f"n_{state}"]).replace("<10", _FEW) for state in ("overdue", "due", "new")}
-    first = f"{total['overdue'].capitalize() if late else 'No'} step{'' if late == 1 else 's'}"
+    due = f"{total['due']} are" if today else "none is"
+    # One step reads as a few do: a singular would tell the number that is withheld.
     return (
-        f"{first} {'is' if late == 1 else 'are'} overdue{most}; {total['due'] if today else 'none'} "
-        f"{'is' if today <= 1 else 'are'} due today. {total['new'].capitalize() if new else 'No'} "
-        f"step{' was' if new == 1 else 's were'} not open the day before."
+        f"{capital(total['overdue']) if late else 'No'} steps are overdue{most}; "
+        f"{due} due today. "
+        f"{capital(total['new']) if new else 'No'} steps were not open the day before."
     )
 
 
@@ -93,7 +96,7 @@ def sentence_promises_due(promises: pd.DataFrame, *, currency: str = "") -> str:
         n = int(counts[what])
         if n == 0:
             return "none"
-        amount = f" over {format_money(amounts[what], currency)}" if n >= 10 else ""
+        amount = f" over {format_money(amounts[what], currency)}" if n >= MINIMUM_CELL_COUNT else ""
         return f"{format_cell(n, words=True)}{amount}"
 
     return (

@@ -96,7 +96,7 @@ def show_cure_candidates(comparison: pd.DataFrame) -> HtmlBlock:
     )
 
 
-def show_cure_calibration(table: pd.DataFrame) -> HtmlBlock:
+def show_cure_calibration(table: pd.DataFrame, *, level: float | None = None) -> HtmlBlock:
     """Show predicted against observed shares of cured loans.
 
     Parameters
@@ -104,6 +104,8 @@ def show_cure_calibration(table: pd.DataFrame) -> HtmlBlock:
     table : DataFrame
         One row per month and group: months, group, n_episodes, predicted, observed, lower, upper and difference, shares
         of the group. Rows of fewer than ten episodes are withheld; without any it says that there is nothing to show.
+    level : float, optional
+        Confidence level of the interval.
     """
     caption = "Predicted against observed share of cured loans in this segment"
     if table.empty:
@@ -115,6 +117,7 @@ def show_cure_calibration(table: pd.DataFrame) -> HtmlBlock:
         formats=dict.fromkeys(shares, "share"),
         labels={"months": "By month", "group": "Chance of cure by the model", "difference": "Observed less predicted"},
         count_col="n_episodes",
+        level=level,
     )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
-Kind = Literal["share", "money", "cents", "count", "months", "ratio", "date", "text"]
+Kind = Literal["share", "money", "cents", "count", "months", "ratio", "p_value", "date", "text"]
 
 #: Narrow no-break space between a number and its unit.
 THIN_SPACE = "\u202f"
@@ -23,6 +23,7 @@ NOT_AVAILABLE = "n/a"
 #: What stands in place of a count below the smallest cell that a page may show.
 SUPPRESSED = f"<{MINIMUM_CELL_COUNT}"
 _MINUS = "\u2212"
+_SMALLEST_P = 0.001
 
 #: Spelled out here, because ``strftime`` would follow the language of the machine.
 _MONTH_NAMES = (
@@ -64,7 +65,8 @@ def format_money(value: float | None, currency: str = "", *, style: Literal["sho
     currency : str
         Its code, such as ``USD``; empty where the column or axis names it.
     style : {"short", "full", "cents"}
-        Three significant digits in thousands, millions or billions (``short``), whole units, or to the cent.
+        Millions and billions with three significant digits and smaller amounts in whole units (``short``), whole units,
+        or to the cent.
 
     Returns
     -------
@@ -83,6 +85,27 @@ def format_money(value: float | None, currency: str = "", *, style: Literal["sho
     amount = float(value or 0)
     text = _short(amount) if style == "short" else _number(amount, 2 if style == "cents" else 0)
     return f"{currency}{WORD_SPACE}{text}" if currency else text
+
+
+def format_points(change: float | None, *, signed: bool = False) -> str:
+    """Write a difference of two shares in percentage points, nought without a sign.
+
+    Parameters
+    ----------
+    change : float or None
+        Difference of shares, decimal: 0.054 is 5.4 points.
+    signed : bool
+        Whether a difference above 0 carries a plus.
+
+    Examples
+    --------
+    >>> format_points(0.054), format_points(0.054, signed=True), format_points(-0.0001)
+    ('5.4', '+5.4', '0.0')
+    """
+    if is_missing(change):
+        return NOT_AVAILABLE
+    text = _number(100 * float(change or 0), 1)
+    return f"+{text}" if signed and not text.startswith(_MINUS) and text != "0.0" else text
 
 
 def format_count(value: float | None) -> str:
@@ -141,6 +164,19 @@ def format_ratio(value: float | None) -> str:
     return NOT_AVAILABLE if is_missing(value) else _number(float(value or 0), 2)
 
 
+def format_p_value(value: float | None) -> str:
+    """Write a p-value with three digits; one that they would write as nought is below the smallest that they can.
+
+    Examples
+    --------
+    >>> format_p_value(0.0341), format_p_value(1e-9)
+    ('0.034', 'below 0.001')
+    """
+    if is_missing(value):
+        return NOT_AVAILABLE
+    return f"below {_SMALLEST_P:g}" if float(value or 0) < _SMALLEST_P else _number(float(value or 0), 3)
+
+
 def format_date(value: Any) -> str:
     """Write a date in words: ``30 September 2026``.
 
@@ -162,7 +198,7 @@ def format_value(value: Any, kind: Kind) -> str:
     ----------
     value : object
         What stands in the cell.
-    kind : {"share", "money", "cents", "count", "months", "ratio", "date", "text"}
+    kind : {"share", "money", "cents", "count", "months", "ratio", "p_value", "date", "text"}
         How to write it. ``money`` is in whole units, ``cents`` to the cent.
 
     Returns
@@ -187,6 +223,39 @@ def number_of(number: float, one: str, many: str | None = None) -> str:
 def interval_words(lower: float | None, upper: float | None) -> str:
     """Write an interval of shares in brackets after its estimate, or nothing where there is none."""
     return "" if is_missing(lower) or is_missing(upper) else f" ({format_share(lower)} to {format_share(upper)})"
+
+
+def level_words(level: float) -> str:
+    """Write a confidence level: ``95 %``.
+
+    Examples
+    --------
+    >>> level_words(0.95).replace(THIN_SPACE, " ")
+    '95 %'
+    """
+    return f"{100 * level:g}{THIN_SPACE}%"
+
+
+def capital(words: str) -> str:
+    """Write words as they begin a sentence; the other letters stay as they are.
+
+    Examples
+    --------
+    >>> capital("LGD by EAD"), capital("fewer than 10")
+    ('LGD by EAD', 'Fewer than 10')
+    """
+    return words[:1].upper() + words[1:]
+
+
+def within(words: str) -> str:
+    """Write words as they stand within a sentence: the first letter small, unless it begins an abbreviation.
+
+    Examples
+    --------
+    >>> within("Margin of conservatism A"), within("EAD at risk")
+    ('margin of conservatism A', 'EAD at risk')
+    """
+    return words if words[:2].isupper() else words[:1].lower() + words[1:]
 
 
 def listed(parts: list[str]) -> str:
@@ -227,6 +296,7 @@ _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "count": format_count,
     "months": lambda value: _number(float(value), 0 if float(value) == round(float(value)) else 1),
     "ratio": format_ratio,
+    "p_value": format_p_value,
     "date": format_date,
     "text": str,
 }

@@ -3,9 +3,12 @@
 There is one dictionary, so that a heading, an axis and a sentence call the same thing by the same words.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
-from recoverykit.report.formats import Kind
+from recoverykit.report.formats import Kind, capital, is_missing, within
 from recoverykit.vocabulary import SEGMENT_SEPARATOR, WHOLE_BOOK, Outcome
 
 #: Column names and terms -> the words that a reader sees.
@@ -151,7 +154,7 @@ def label_of(name: str) -> str:
     if name in LABELS:
         return LABELS[name]
     words = name.removeprefix("n_").removesuffix("_amount").replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
+    return capital(words)
 
 
 def kind_of(name: str, values: pd.Series) -> Kind:
@@ -170,6 +173,8 @@ def kind_of(name: str, values: pd.Series) -> Kind:
         return "money"
     if name.startswith("prob_") or name.endswith(("_rate", "share")) or "lgd" in name:
         return "share"
+    if name.endswith("p_value"):
+        return "p_value"
     return "months" if name.endswith("_months") else "ratio"
 
 
@@ -203,8 +208,19 @@ def driver_words(driver: str, level: str = "") -> str:
     >>> driver_words("ltv_ratio"), driver_words("product", "credit_card"), driver_words("ead")
     ('loan to value', 'credit card', 'EAD')
     """
-    words = level.replace("_", " ") if level else label_of(driver)
-    return words if words[:2].isupper() else words[:1].lower() + words[1:]
+    return within(level.replace("_", " ") if level else label_of(driver))
+
+
+def term_name(row: Mapping[Any, Any] | pd.Series) -> str:
+    """Return the words for a term of a model within a sentence: its driver or level where told, else its own name.
+
+    Examples
+    --------
+    >>> term_name({"term": "scale(ltv_ratio)", "driver": "ltv_ratio"}), term_name({"term": "ltv_ratio"})
+    ('loan to value', 'Loan to value')
+    """
+    driver = row.get("driver")
+    return label_of(str(row["term"])) if is_missing(driver) else driver_words(str(driver), str(row.get("level") or ""))
 
 
 def segment_words(segment: str) -> str:
@@ -216,3 +232,14 @@ def segment_words(segment: str) -> str:
     ('Whole book', 'auto loan · west')
     """
     return "Whole book" if segment == WHOLE_BOOK else segment.replace(SEGMENT_SEPARATOR, " · ").replace("_", " ")
+
+
+def segment_within(segment: str) -> str:
+    """Return a segment's name as it stands within a sentence.
+
+    Examples
+    --------
+    >>> segment_within("all"), segment_within("auto_loan | west")
+    ('the whole book', 'auto loan · west')
+    """
+    return "the whole book" if segment == WHOLE_BOOK else segment_words(segment)

@@ -12,8 +12,8 @@ from recoverykit.report._sentences_book import (
 )
 from recoverykit.report._sentences_cases import sentence_closed_only_bias
 from recoverykit.report.blocks import HtmlBlock, callout, key_figures, prose
-from recoverykit.report.formats import format_count, format_money, format_share, is_missing, listed
-from recoverykit.report.labels import segment_words
+from recoverykit.report.formats import format_count, format_money, format_share, is_missing, listed, within
+from recoverykit.report.labels import segment_within
 from recoverykit.vocabulary import WHOLE_BOOK
 
 #: Half a cent: what is less is rounding.
@@ -105,7 +105,7 @@ def curve_basis_note(*bases: CurveBasisFacts) -> HtmlBlock:
         owner = "the whole book's" if first.requested == WHOLE_BOOK else "this segment's own"
         return prose(f"What open loans still recover rests on {owner} loans, up to month {last}. {end}")
     rests = [
-        f"{_months(a, b)} on {'its own loans' if name == first.requested else _where(name)}"
+        f"{_months(a, b)} on {'its own loans' if name == first.requested else segment_within(name)}"
         for name, a, b in first.stretches
     ]
     return callout(
@@ -122,10 +122,6 @@ def _is_own(basis: CurveBasisFacts) -> bool:
 
 def _months(first: int, last: int) -> str:
     return f"month {first}" if first == last else f"months {first} to {last}"
-
-
-def _where(segment: str) -> str:
-    return "the whole book" if segment == WHOLE_BOOK else segment_words(segment)
 
 
 def sentence_left_out(drivers: tuple[str, ...] | list[str]) -> str:
@@ -228,7 +224,7 @@ def sentence_checks(checks: pd.DataFrame) -> str:
     wrong = checks.loc[~(checks["difference"].abs() < _HALF_A_CENT), "control"].tolist()
     if not wrong:
         return f"All {len(checks)} control totals agree to the cent."
-    return f"{len(wrong)} of {len(checks)} control totals do not agree: {listed([w.lower() for w in wrong])}."
+    return f"{len(wrong)} of {len(checks)} control totals do not agree: {listed([within(name) for name in wrong])}."
 
 
 def _mean(losses: pd.DataFrame, value: str, weight: str) -> float:

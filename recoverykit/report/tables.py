@@ -8,7 +8,7 @@ import pandas as pd
 
 from recoverykit.report._small_cells import bridge_for_page, format_total, merge_small
 from recoverykit.report.blocks import HtmlBlock
-from recoverykit.report.formats import SUPPRESSED, Kind, format_value
+from recoverykit.report.formats import SUPPRESSED, Kind, format_value, level_words
 from recoverykit.report.labels import kind_of, label_of, outcome_words, segment_words
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT, Outcome
 
@@ -16,11 +16,12 @@ __all__ = ["bridge_for_page", "format_total", "merge_small", "show_table"]
 
 #: What stands in a cell whose row holds too few episodes.
 WITHHELD = "\u2013"
-_NUMBERS = frozenset({"share", "money", "cents", "count", "months", "ratio"})
+_NUMBERS = frozenset({"share", "money", "cents", "count", "months", "ratio", "p_value"})
 _SEGMENTS = frozenset({"segment", "basis", "parent", "unit", "court", "level"})
 #: Columns whose values are names of the house's own lists, which a reader sees as words.
 _NAMES = frozenset({"step", "rule", "channel", "action", "treatment"})
-_BOUNDS = frozenset({"lower", "upper", "standard_error"})
+_LIMITS = frozenset({"lower", "upper"})
+_BOUNDS = _LIMITS | {"standard_error"}
 _STYLE = (
     "<style>:where(.rk-table){border-collapse:collapse;font-variant-numeric:tabular-nums}"
     ":where(.rk-table caption){caption-side:top;text-align:left;font-weight:600;padding:.4em 0}"
@@ -40,6 +41,7 @@ def show_table(
     count_col: str | None = None,
     small_counts: Sequence[str] = (),
     total_row: bool = False,
+    level: float | None = None,
 ) -> HtmlBlock:
     r"""Show a frame as a table in words and units.
 
@@ -50,9 +52,9 @@ def show_table(
     caption : str
         What the table shows, in one line.
     formats : mapping of str to str, optional
-        Column -> kind: ``share``, ``money`` (whole units), ``cents``, ``count``, ``months``, ``ratio``, ``date`` or
-        ``text``. Columns that are left out are written as their name tells (``n_``, ``_amount``, ``_rate``, ...);
-        ``lower``, ``upper`` and ``standard_error`` as the column before them.
+        Column -> kind: ``share``, ``money`` (whole units), ``cents``, ``count``, ``months``, ``ratio``, ``p_value``,
+        ``date`` or ``text``. Columns that are left out are written as their name tells (``n_``, ``_amount``, ``_rate``,
+        ...); ``lower``, ``upper`` and ``standard_error`` as the column before them.
     labels : mapping of str to str, optional
         Column -> heading, where the house's own words for the name will not do.
     currency : str
@@ -65,6 +67,8 @@ def show_table(
     total_row : bool
         Whether the last row is the total. It is set off from the others, and never withheld, because the same total
         stands elsewhere on the page.
+    level : float, optional
+        Confidence level of the columns ``lower`` and ``upper``, which their headings then state.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def show_table(
         return HtmlBlock(f'<p class="rk-prose">{escape(caption)}: nothing to show.</p>', f"{caption}: nothing to show.")
     kinds = _kinds(frame, formats or {})
     cells = _written(frame, kinds, count_col, small_counts, total_row)
-    headings = {name: _heading(name, kind, labels or {}, currency) for name, kind in kinds.items()}
+    headings = {name: _heading(name, kind, labels or {}, currency, level) for name, kind in kinds.items()}
     lines = [caption, " | ".join(headings.values()), *(" | ".join(row) for row in cells.to_numpy(object).tolist())]
     return HtmlBlock(_STYLE + _html(cells, caption, headings, kinds, total_row), "\n".join(lines))
 
@@ -151,8 +155,10 @@ def _cell(name: str, value: Any, kind: Kind) -> str:
     return format_value(value, kind)
 
 
-def _heading(name: str, kind: Kind, labels: Mapping[str, str], currency: str) -> str:
+def _heading(name: str, kind: Kind, labels: Mapping[str, str], currency: str, level: float | None) -> str:
     words = labels.get(name) or label_of(name)
+    if level is not None and name in _LIMITS:
+        words = f"{words}, {level_words(level)}"
     return f"{words}, {currency}" if currency and kind in ("money", "cents") else words
 
 

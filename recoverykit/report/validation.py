@@ -9,7 +9,7 @@ import pandas as pd
 
 from recoverykit.report._sentences_validation import check_words
 from recoverykit.report.blocks import HtmlBlock
-from recoverykit.report.formats import format_ratio, is_missing
+from recoverykit.report.formats import capital, format_ratio, is_missing
 from recoverykit.report.labels import label_of
 from recoverykit.report.tables import WITHHELD, show_table
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
@@ -25,13 +25,15 @@ _LIGHT_STYLE = (
 )
 
 
-def show_discrimination(table: pd.DataFrame) -> HtmlBlock:
+def show_discrimination(table: pd.DataFrame, *, level: float | None = None) -> HtmlBlock:
     """Show how well the model ranks loans, development beside out of time.
 
     Parameters
     ----------
     table : DataFrame
         One row per population, period and measure: value, lower, upper, months, n_episodes, n_cures.
+    level : float, optional
+        Confidence level of the intervals.
     """
     shown = _worded(table).assign(measure=[label_of(name) for name in table["measure"]])
     columns = ["population", "period", "measure", "months", "n_episodes", "n_cures", "value", "lower", "upper"]
@@ -40,11 +42,12 @@ def show_discrimination(table: pd.DataFrame) -> HtmlBlock:
         caption="Discrimination: 0.5 says nothing, 1 ranks every pair rightly",
         count_col="n_cures",
         formats={"months": "text", "value": "ratio"},
+        level=level,
     )
     return _right_aligned(block, ["Months"])
 
 
-def show_calibration(table: pd.DataFrame) -> HtmlBlock:
+def show_calibration(table: pd.DataFrame, *, level: float | None = None) -> HtmlBlock:
     """Show predicted and observed shares of cured loans by month, development beside out of time.
 
     Parameters
@@ -52,6 +55,8 @@ def show_calibration(table: pd.DataFrame) -> HtmlBlock:
     table : DataFrame
         One row per population, period and month: n_episodes, n_cures, expected_cures, predicted, observed, lower,
         upper, z.
+    level : float, optional
+        Confidence level of the intervals.
     """
     columns = [
         "population",
@@ -71,6 +76,7 @@ def show_calibration(table: pd.DataFrame) -> HtmlBlock:
         count_col="n_cures",
         formats={"months": "text", "predicted": "share", "observed": "share"},
         labels={"n_cures": "Cures seen"},
+        level=level,
     )
     return _right_aligned(block, ["Months"])
 
@@ -138,7 +144,7 @@ def show_lights(lights: pd.DataFrame) -> HtmlBlock:
     """
     shown = pd.DataFrame(
         {
-            "check": [_sentence_case(check_words(*row)) for row in lights[["check", "population"]].to_numpy()],
+            "check": [capital(check_words(*row)) for row in lights[["check", "population"]].to_numpy()],
             "measure": [label_of(name) for name in lights["limit"]],
             "value": [_digits(value) for value in lights["value"]],
             "amber": [_limit(value) for value in lights["amber"]],
@@ -190,7 +196,3 @@ def _right_aligned(block: HtmlBlock, headings: Sequence[str]) -> HtmlBlock:
     for heading in headings:
         html = html.replace(f'<th scope="col">{heading}</th>', f'<th scope="col" class="rk-number">{heading}</th>')
     return HtmlBlock(html, block.text)
-
-
-def _sentence_case(words: str) -> str:
-    return words[:1].upper() + words[1:]

@@ -131,8 +131,11 @@ def _save(book: Workbook, path: Path, date: pd.Timestamp) -> None:
     # Not `Workbook.save`, which stamps the time of saving.
     ExcelWriter(book, zipfile.ZipFile(raw, "w")).save()
     aside = path.with_name(f".{path.name}.part")
-    with zipfile.ZipFile(raw) as written, zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in written.namelist():
-            entry = zipfile.ZipInfo(name, _EARLIEST_ZIP_DATE)
-            archive.writestr(entry, written.read(name), zipfile.ZIP_DEFLATED)
-    os.replace(aside, path)
+    try:
+        with zipfile.ZipFile(raw) as written, zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in written.namelist():
+                entry = zipfile.ZipInfo(name, _EARLIEST_ZIP_DATE)
+                archive.writestr(entry, written.read(name), zipfile.ZIP_DEFLATED)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
