@@ -312,6 +312,23 @@ class TestCountingFirst:
             got = distinct.set_index([distinct["segment"].astype(str), "month"])[count_col]
             assert got.sort_index().tolist() == sums.tolist()  # halves add up without rounding
 
+    @pytest.mark.parametrize("size", [1, 2, 127, 128, 129, 181, 182, 255, 256, 257])
+    @pytest.mark.parametrize(
+        ("kind", "lowest"),
+        [
+            ("int8", -128), ("int8", -1), ("uint8", 0), ("uint8", 1), ("int16", -300), ("int16", 32_500),
+            ("uint16", 65_200), ("int64", -(2**62)), ("int64", 2**62), ("float32", -100), ("float64", 3),
+        ],
+    )  # fmt: skip
+    def test_keys_fit_their_integers_at_every_size(self, size, kind, lowest):
+        size = min(size, np.iinfo(kind).max - lowest + 1) if kind[0] in "iu" else size
+        values = (np.arange(40_000) % size + lowest).astype(kind)
+        frame = pd.DataFrame({"one": 1, "month": values, "again": values[::-1], "b": np.arange(40_000) % 3 == 0})
+        for names in (["one", "month"], ["month", "again", "b"]):
+            distinct, count_col = distinct_rows(frame, names, None)
+            assert distinct["month"].dtype == kind
+            assert distinct.set_index(names)[count_col].sort_index().tolist() == frame.groupby(names).size().tolist()
+
     @settings(max_examples=30, deadline=None)
     @given(columns_of_one_kind())
     def test_curves_are_those_of_the_rows_one_by_one(self, segment):

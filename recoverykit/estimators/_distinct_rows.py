@@ -5,6 +5,7 @@ already, block by block, so that nothing of the frame's length is copied or conv
 that cannot be counted with certainty is left to whoever checks rows. This module knows nothing of what columns mean.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,14 @@ class _Coded:
     values: NDArray[np.integer]
     low: int
     size: int
+
+    def codes(self, block: slice) -> NDArray[np.integer]:
+        """Return the codes 0 .. size - 1 of a block."""
+        values = self.values[block]
+        if self.low == 0:
+            return values
+        roomy = np.promote_types(values.dtype, _narrowest(self.size))
+        return values.astype(roomy) - roomy.type(self.low)
 
 
 def distinct_rows(
@@ -69,17 +78,17 @@ def distinct_rows(
 
 def _count(columns: list[_Coded], weights: Array | None) -> tuple[NDArray[np.int64], Array]:
     """Return for each combination of codes one of its rows (-1 where there is none) and the weight of all."""
-    n_rows, size = len(columns[0].values), int(np.prod([column.size for column in columns]))
+    n_rows, size = len(columns[0].values), math.prod(column.size for column in columns)
+    narrow = _narrowest(size)  # a short integer is multiplied several times as fast as a long one
     row_of, sums = np.full(size, -1, dtype=np.int64), np.zeros(size)
     step = max(_BLOCK_ROWS, size)  # adding up a table should not cost more than filling it
     for begin in range(0, n_rows, step):
         block = slice(begin, begin + step)
-        key = np.zeros(len(columns[0].values[block]), dtype=np.int64)
-        for column in columns:
+        key = columns[0].codes(block).astype(narrow)
+        for column in columns[1:]:
             key *= column.size
-            key += column.values[block]
-            if column.low:
-                key -= column.low
+            key += column.codes(block).astype(narrow, copy=False)
+        key = key.astype(np.intp)
         added = np.bincount(key, weights=None if weights is None else weights[block], minlength=size)
         sums += added
         if np.any((added > 0) & (row_of < 0)):
@@ -110,12 +119,31 @@ def _coded(column: pd.Series) -> _Coded | None:
     if kind == "b":
         return _Coded(values.view(np.int8), 0, 2)
     if kind in "iu" and np.can_cast(values.dtype, np.int64):
-        low, high = int(values.min()), int(values.max())
-        return _Coded(values, low, high - low + 1)
+        return _integers(values)
     if is_continuous(column):
         return None
+    if kind == "f" and (whole := _as_whole(values)) is not None:
+        return _integers(whole)
     if kind == "f" and (values > -np.inf).all():  # false for NaN, too; infinity is a value like others
-        whole = encode(values)
-        return _Coded(whole.codes, 0, whole.size)
+        encoded = encode(values)
+        return _Coded(encoded.codes, 0, encoded.size)
     codes, levels = pd.factorize(column)
     return None if codes.min() < 0 else _Coded(codes, 0, len(levels))
+
+
+def _narrowest(size: int) -> np.dtype[np.signedinteger]:
+    """Return the shortest signed integers that hold numbers up to a size."""
+    return np.min_scalar_type(-size - 1)
+
+
+def _integers(values: NDArray[np.integer]) -> _Coded:
+    low, high = int(values.min()), int(values.max())
+    return _Coded(values, low, high - low + 1)
+
+
+def _as_whole(values: NDArray[np.floating]) -> NDArray[np.int32] | None:
+    """Return floats as integers where all of them are whole, and small enough to be counted."""
+    if not max(-values.min(), values.max()) <= _LARGEST_TABLE:  # true for NaN, too
+        return None
+    whole = values.astype(np.int32)
+    return whole if np.array_equal(whole, values) else None

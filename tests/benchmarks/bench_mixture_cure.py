@@ -73,7 +73,7 @@ def fit_peer_on_counts(frame, formula):
 
 def compare(benchmark, speed, ours, peers, what, mark):
     """Time our fit, then each peer once, and record the ratios and our memory."""
-    fit = benchmark.pedantic(ours, rounds=9, warmup_rounds=1)
+    fit = benchmark.pedantic(ours, rounds=25, warmup_rounds=1)
     spent = {}
     for name, peer in peers.items():
         spent[name], other = speed.seconds(peer)
