@@ -9,6 +9,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 
@@ -254,6 +255,30 @@ class TestWhatIsOver:
             "the run that this task belonged to is over",
         )
         assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [".owner", "record.json"]
+
+
+def test_a_worker_that_leaves_needless_work_out_keeps_the_same_notebook(write_notebook, tmp_path):
+    shown = [
+        "import sys\nfrom IPython.display import HTML, display\nprint('out')\nprint('err', file=sys.stderr)",
+        "handle = display(HTML('<b>first</b>'), display_id=True)\nhandle.update(HTML('<b>second</b>'))",
+        "display({'image/png': 'iVBORw0KGgo=', 'text/plain': 'drawn'}, raw=True)\n{'a': 1}",
+        "import sys\nsys.displayhook(2)\n1 / 0",
+    ]
+    path = write_notebook(tmp_path / "notebooks", "shown", shown)
+    parameters = {"data": "", "reporting_date": "", "results_folder": "", "segment": "a"}
+    task = Task("shown", str(path), "one", "a", parameters)
+    here = execute_task(task, str(tmp_path / "here"), Limits(PATIENCE, 0), "")  # this process does all of the work
+    (there,) = run_plan([task], tmp_path / "there", n_workers=1, progress=False)
+    assert here.error.name == there.error.name == "ZeroDivisionError"
+    assert here.error.traceback == there.error.traceback
+    notebooks = [nbformat.read(tmp_path / place / "notebooks" / f"{task.key}.ipynb", 4) for place in ("here", "there")]
+    for one, other in zip(*(notebook.cells for notebook in notebooks), strict=True):
+        assert one.get("outputs") == other.get("outputs")
+        noted, again = (cell.metadata.get("papermill", {}) for cell in (one, other))
+        assert {name: type(value) for name, value in noted.items()} == {n: type(value) for n, value in again.items()}
+        assert noted.get("status") == again.get("status")
+    kinds = [output.output_type for cell in notebooks[0].cells for output in cell.get("outputs", [])]
+    assert kinds == ["stream", "stream", *["display_data"] * 2, *["execute_result"] * 2, "error"]
 
 
 def test_a_message_without_end_leaves_room_for_the_words_of_a_full_disk():

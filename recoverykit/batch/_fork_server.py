@@ -37,6 +37,7 @@ _OF_KERNELS = (
     "ipykernel.debugger",
     "IPython.core.completerlib",
     "IPython.core.debugger",
+    "IPython.core.logger",
     "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "sqlite3",
@@ -57,7 +58,7 @@ _LIBRARIES = (
     "formulaic",
 )
 _LAYERS = ("recoverykit.estimators", "recoverykit.portfolio", "recoverykit.report")
-_FURTHER = ("recoverykit.batch.results",)
+_FURTHER = ("recoverykit.batch.results", "recoverykit.batch._forked_kernel")
 #: What only pages of the whole book ask for, like the operations: with the libraries behind them (scikit-learn,
 #: openpyxl, statsmodels) every fork would be dearer, and it is the segments that are many.
 _RARELY_USED = (
@@ -239,7 +240,7 @@ def _become_kernel(request: dict[str, Any]) -> None:
         resource.setrlimit(getattr(resource, name), tuple(limits))
     importlib.import_module("numpy").random.seed()  # Python's own generator reseeds itself in a forked process
     sys.argv[:] = request["start"]
-    importlib.import_module("ipykernel.kernelapp").launch_new_instance()
+    importlib.import_module("recoverykit.batch._forked_kernel").ForkedKernelApp.launch_instance()
 
 
 if __name__ == "__main__":

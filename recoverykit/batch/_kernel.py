@@ -25,12 +25,15 @@ from typing import Any
 import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_notebook
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+from papermill.execute import raise_for_execution_errors
 from traitlets.config import Config
 
 from recoverykit.batch._files import NOTEBOOKS, RESULTS, sha256_of, written_aside
+from recoverykit.batch._lighter import lighten
 from recoverykit.batch._redact import redact, without_secrets
 from recoverykit.batch._tasks import CellError, Limits, Task, TaskResult, TaskStatus
 from recoverykit.batch._watch import Watch
@@ -64,6 +67,15 @@ class KeepingEngine(NBClientEngine):
     """papermill's engine, which hands out the notebook in any case, watches the kernel and marks the running cell."""
 
     @classmethod
+    def execute_notebook(cls, nb: Any, kernel_name: str, **options: Any) -> Any:
+        """Execute as papermill does and raise for a failed cell; what goes back is empty.
+
+        papermill would make text of it once more, though it was given no file; ``kept`` has the notebook.
+        """
+        raise_for_execution_errors(super().execute_notebook(nb, kernel_name, **options), None)
+        return new_notebook()
+
+    @classmethod
     def execute_managed_notebook(
         cls,
         nb_man: Any,
@@ -95,7 +107,7 @@ logging.getLogger("traitlets").setLevel(logging.CRITICAL)
 
 
 def start_worker(scratch: str, log: str) -> None:
-    """Prepare a worker process: quiet, deaf to Ctrl-C, and ended with its runner.
+    """Prepare a worker process: quiet, light, deaf to Ctrl-C, and ended with its runner.
 
     Parameters
     ----------
@@ -109,6 +121,7 @@ def start_worker(scratch: str, log: str) -> None:
     os.close(descriptor)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends its workers itself
     tempfile.tempdir = scratch
+    lighten()
     threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
 
 
@@ -186,6 +199,7 @@ def _run_in_kernel(task: Task, kept: dict[str, Any], watch: Watch) -> None:
             dict(task.parameters),
             engine_name=_ENGINE,
             request_save_on_cell_execute=False,
+            record_timing=False,  # papermill notes when a cell began and ended; nbclient would again
             progress_bar=False,
             log_output=False,
             start_timeout=_START_SECONDS,

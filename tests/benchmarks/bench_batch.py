@@ -3,8 +3,9 @@
 Goals on two cores: at least 4 times as fast as the loop; at least 1.8 times as fast with two workers as with one;
 overhead beyond the cells under 35 % (under 10 % with warm kernels, see bench_warm.py); a resume with nothing to do
 under 5 s for 1,000 tasks; rendering under 0.2 s a page. All are printed, none is asserted in seconds.
-RECOVERYKIT_BENCH_SEGMENTS sets how many of the sample's 36 segments are run, three notebooks each; the loop runs those
-of the first four, and its time is scaled by the number of executions.
+RECOVERYKIT_BENCH_SEGMENTS sets how many of the sample's segments are run, three notebooks each: up to 36 of them by
+product and region, more by channel, too (105). The loop runs those of the first four, and its time is scaled by the
+number of executions.
 """
 
 import json
@@ -33,6 +34,7 @@ from recoverykit.portfolio.workout import prepare_book
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "data_samples" / "specs" / "sample.yml"
 N_SEGMENTS = int(os.environ.get("RECOVERYKIT_BENCH_SEGMENTS", "4"))
+SEGMENT_BY = ("product", "region") if N_SEGMENTS <= 36 else ("product", "region", "channel")
 N_IN_LOOP = 4
 N_TASKS = 1_000
 DATE = "2026-09-30"
@@ -42,7 +44,7 @@ version: 1
 name: segments
 title: Segments
 notebooks_folder: {json.dumps(str(ROOT / "notebooks"))}
-segment_by: [product, region]
+segment_by: [{", ".join(SEGMENT_BY)}]
 stages:
   - {{name: segments, scope: segment, notebooks: [{", ".join(NOTEBOOKS)}]}}
 """
@@ -50,7 +52,7 @@ stages:
 
 @pytest.fixture(scope="module")
 def book():
-    return open_book(SPEC)
+    return open_book(SPEC, segment_by=SEGMENT_BY)
 
 
 @pytest.fixture(scope="module")
