@@ -60,6 +60,8 @@ def add_commands(commands: Any, command: Command, *, prepare: Prepare) -> None:
     reproduce.add_argument("run", metavar="RUN", help="run folder")
     reproduce.add_argument("--out", metavar="DIR", help="folder of the new run (default RUN-again)")
     reproduce.add_argument("--workers", type=int, metavar="N", help="notebooks at a time (default: number of cores)")
+    reproduce.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="for one notebook")
+    reproduce.add_argument("--memory", type=float, metavar="MB", help="memory of one notebook (default: no limit)")
     reproduce.add_argument("--warm", action="store_true", help="fork kernels from a process with the imports done")
     reproduce.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -128,6 +130,8 @@ def _reproduce(arguments: argparse.Namespace, prepare: Prepare) -> int:
         write_book=lambda folder: prepare(opened, recorded.spec, folder, recorded.tasks),
         selection=recorded.selection,
         n_workers=arguments.workers,
+        timeout_seconds=arguments.timeout,
+        memory_mb=arguments.memory,
         progress=not arguments.quiet,
         warm=arguments.warm,
     )

@@ -46,7 +46,9 @@ def make_run(tmp_path, write_notebook):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
         plan = Plan.model_validate({**PLAN, "notebooks_folder": str(notebook.parent)})
-        tasks = [Task("02_cure", str(notebook), "segments", "a", {"level": 0.95, "segment": "a"})]
+        (tmp_path / "rules.yml").write_text("limit: 5")
+        parameters = {"level": 0.95, "segment": "a", "rules": "../rules.yml"}
+        tasks = [Task("02_cure", str(notebook), "segments", "a", parameters)]
         hashes = {"flows.csv": sha256(tmp_path / "flows.csv")}
         data = {"name": "hand", "spec": str(tmp_path / "spec.yml"), "hashes": hashes}
         manifest = start_manifest(folder, plan=plan, tasks=tasks, reporting_date="2026-09-30", data=data)
@@ -110,7 +112,8 @@ class TestARunThatIsAsRecorded:
         folder = make_run("first")
         entry = json.loads(lines_of(folder)[0])
         assert entry["inputs"]["hashes"] == {"flows.csv": sha256(tmp_path / "flows.csv")}
-        parameters = '{"02_cure/a":{"level":0.95,"segment":"a"}}'
+        assert entry["inputs"]["files"] == {str(tmp_path / "rules.yml"): sha256(tmp_path / "rules.yml")}
+        parameters = '{"02_cure/a":{"level":0.95,"rules":"../rules.yml","segment":"a"}}'
         assert entry["parameters_sha256"] == hashlib.sha256(parameters.encode()).hexdigest()
         assert entry["notebooks"] == {"02_cure": sha256(tmp_path / "notebooks_in" / "02_cure.ipynb")}
         assert len(entry["code"]["sha256"]) == len(entry["environment"]["packages_sha256"]) == 64
@@ -302,10 +305,12 @@ class TestSinceTheRun:
     def test_changed_data_and_notebooks_are_told_apart_from_a_broken_record(self, make_run, tmp_path):
         folder = make_run("first")
         (tmp_path / "flows.csv").write_text("facility_id,amount\nA,2\n")
+        (tmp_path / "rules.yml").write_text("limit: 6")
         (tmp_path / "notebooks_in" / "02_cure.ipynb").unlink()
         found = verify_run(folder)
         assert found.stands
-        assert [str(f) for f in found.since] == ["missing: notebook 02_cure", "altered: data flows.csv"]
+        since = ["missing: notebook 02_cure", "altered: data flows.csv", "altered: file rules.yml"]
+        assert [str(f) for f in found.since] == since
 
     def test_another_package_or_environment_is_named(self, make_run, monkeypatch):
         folder = make_run("first")

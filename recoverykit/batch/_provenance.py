@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 from recoverykit.batch._files import sha256_of
 
+#: Where a run lies says nothing about what it computes.
+PLACES = ("data", "results_folder")
 _PACKAGE = Path(__file__).parents[1]
 _LOCK = _PACKAGE.parent / "requirements.lock"
 #: What decides what the package computes and how it looks: modules, rules, templates, styles.
@@ -50,6 +53,16 @@ def library_hash() -> str:
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
         digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")  # the same on every system
     return digest.hexdigest()
+
+
+def named_files(notebook: str, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return by parameter the path of the file that it names, as a kernel in the folder of its notebook finds it."""
+    named = {}
+    for name, value in parameters.items():
+        path = os.path.join(os.path.dirname(notebook), value) if isinstance(value, str) else ""
+        if name not in PLACES and os.path.isfile(path) and os.access(path, os.R_OK):
+            named[name] = path
+    return named
 
 
 def code_facts() -> dict[str, Any]:

@@ -6,6 +6,7 @@ holds no environment variables and no secrets.
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from recoverykit.batch._chain import digest_of
-from recoverykit.batch._files import MANIFEST, names_full_disk, write_text
+from recoverykit.batch._files import MANIFEST, names_full_disk, sha256_of, write_text
 from recoverykit.batch._provenance import (
     code_facts,
     library_hash,
     lock_hash,
+    named_files,
     notebook_facts,
     package_versions,
 )
@@ -227,6 +229,7 @@ def start_manifest(
         "code": code_facts(),
         "lock": lock_hash(),
         "notebooks": _notebooks(tasks),
+        "files": _files(tasks),
         "versions": package_versions(),
         "stages": _stages(plan),
         "earlier": [*earlier.get("earlier", []), _in_short(earlier)] if earlier else [],
@@ -292,6 +295,12 @@ def status_counts(content: Mapping[str, Any]) -> dict[str, int]:
 
 def _notebooks(tasks: Sequence[Task]) -> dict[str, dict[str, str]]:
     return {name: notebook_facts(Path(path)) for name, path in {task.notebook: task.path for task in tasks}.items()}
+
+
+def _files(tasks: Sequence[Task]) -> dict[str, str]:
+    """Return the hash of each file that a parameter names, by its path."""
+    paths = {os.path.abspath(path) for task in tasks for path in named_files(task.path, task.parameters).values()}
+    return {path: sha256_of(Path(path)) for path in sorted(paths)}
 
 
 def _task_entry(task: Task, before: dict[str, Any] | None) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Each run appends one entry to ``record.jsonl`` beside the run folders, a chain of JSON lines (``_chain`` defines the
 form), and lays a copy of it into its own folder as ``record.json``. An entry holds the hashes of what went in (data
-files, parameters, package source, notebooks, environment) and of every file that the run left. A folder that is run
-again gets a further entry; the last one counts.
+files, parameters and the files that they name, package source, notebooks, environment) and of every file that the run
+left. A folder that is run again gets a further entry; the last one counts.
 
 The log of a folder goes on with every run in it; an entry holds its length and hash as of its own end.
 
@@ -173,7 +173,11 @@ def _log_so_far(folder: Path) -> dict[str, Any]:
 def rests_on(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return from a manifest what a run rests on."""
     return {
-        "inputs": {"spec": content["data"].get("spec", ""), "hashes": dict(content["data"].get("hashes", {}))},
+        "inputs": {
+            "spec": content["data"].get("spec", ""),
+            "hashes": dict(content["data"].get("hashes", {})),
+            "files": dict(content.get("files", {})),
+        },
         "parameters_sha256": digest_of({key: task["parameters"] for key, task in content["tasks"].items()}),
         "code": dict(content["code"]),
         "notebooks": {name: notebook["sha256"] for name, notebook in content["notebooks"].items()},

@@ -6,20 +6,24 @@ manifest, so that the reason can be told. Results count by their content: when a
 again, what rests on them holds.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recoverykit.batch._chain import digest_of
 from recoverykit.batch._files import RESULTS, sha256_of
-from recoverykit.batch._provenance import code_facts, lock_hash, notebook_facts, package_versions
+from recoverykit.batch._provenance import (
+    PLACES,
+    code_facts,
+    lock_hash,
+    named_files,
+    notebook_facts,
+    package_versions,
+)
 from recoverykit.batch._tasks import CellError, Task, TaskResult, TaskStatus
 from recoverykit.batch.folder import altered
 from recoverykit.batch.manifest import last_word
 
-#: Where a run lies says nothing about what it computes.
-_PLACES = ("data", "results_folder")
 _WORDS = {
     "notebook": "its notebook has changed",
     "data": "the data have changed",
@@ -135,13 +139,11 @@ class Judge:
         return said
 
     def _named_files(self, task: Task) -> dict[str, str]:
-        """Return by parameter the hash of each file that one names, as a kernel in its folder finds it."""
-        named = {}
-        for name, value in task.parameters.items():
-            path = os.path.join(os.path.dirname(task.path), value) if isinstance(value, str) else ""
-            if name not in _PLACES and os.path.isfile(path) and os.access(path, os.R_OK):
-                named[name] = self._files[path] = self._files.get(path) or sha256_of(Path(path))
-        return named
+        """Return by parameter the hash of the file that it names."""
+        named = named_files(task.path, task.parameters)
+        for path in named.values():
+            self._files[path] = self._files.get(path) or sha256_of(Path(path))
+        return {name: self._files[path] for name, path in named.items()}
 
     def result(self, task: Task) -> TaskResult:
         """Return the result of the last execution, as it stands in the earlier manifest."""
@@ -170,11 +172,11 @@ def _results_digest(entries: Mapping[str, Mapping[str, Any]], stages: tuple[str,
 
 
 def _parameters_digest(parameters: Mapping[str, Any]) -> str:
-    return digest_of({name: value for name, value in parameters.items() if name not in _PLACES})
+    return digest_of({name: value for name, value in parameters.items() if name not in PLACES})
 
 
 def _changed_parameter(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    names = [name for name in {**then, **now} if name not in _PLACES and then.get(name) != now.get(name)]
+    names = [name for name in {**then, **now} if name not in PLACES and then.get(name) != now.get(name)]
     if not names:
         return "its parameters have changed"
     said = [f"{name} from {then.get(name)!r} to {now.get(name)!r}" for name in names]

@@ -160,6 +160,8 @@ def changed_since(entry: Mapping[str, Any]) -> list[Finding]:
     spec = entry["inputs"].get("spec", "")
     for name, digits in entry["inputs"].get("hashes", {}).items() if spec else ():
         found += _compared(Path(spec).parent / name, f"data {name}", digits)
+    for name, digits in entry["inputs"].get("files", {}).items():
+        found += _compared(Path(name), f"file {Path(name).name}", digits)
     return found
 
 
