@@ -101,6 +101,17 @@ class TestByHand:
         row = left[left["table"] == "indirect_costs"].iloc[0]
         assert (row["n_rows"], row["amount"]) == (1, 6.0)
 
+    def test_arrears_of_no_cured_episode_are_counted(self, spec):
+        path = spec(REFERENCE + ARREARS)
+        policy = discount_policy("uk")
+        assert "cure_arrears" not in set(workout(open_book(path), policy).exclusions["table"])
+        arrears = path.with_name("arrears.csv")
+        facility, _, overdue = arrears.read_text().splitlines()[1].split(",")
+        arrears.write_text(arrears.read_text().rstrip() + f"\nA,2023-05-31,7\n{facility},2023-05-31,{overdue}\n")
+        left = workout(open_book(path), policy).exclusions.set_index("table").loc["cure_arrears"]
+        assert (left["n_rows"], left["amount"]) == (2, 7.0 + float(overdue))
+        assert lgd_of(path, "uk")["A#1"] == pytest.approx(1 - 0.60 / 1.09, abs=EXACT)
+
     def test_fields_are_overridden_after_the_colon(self, spec):
         lgd = lgd_of(spec(REFERENCE), "eba: maximum_recovery_months=6, cure_cash_flow=false")
         assert lgd.tolist() == pytest.approx([1.0, 1.0, 1.0], abs=EXACT)

@@ -18,7 +18,7 @@ from recoverykit import episodes as history
 from recoverykit.episodes.policy import PRESETS, LedgerPolicy
 from recoverykit.errors import SpecError
 from recoverykit.portfolio.book import FACTS, LEDGER, OPERATIONS, Book, rows_of, with_plain_dates
-from recoverykit.vocabulary import WHOLE_BOOK
+from recoverykit.vocabulary import WHOLE_BOOK, Outcome
 
 if TYPE_CHECKING:
     from recoverykit.episodes.ledger import LedgerTables
@@ -166,7 +166,7 @@ def workout(book: Book, policy: LedgerPolicy) -> Workout:
             book.episodes, ledger, by=(*book.segment_by, "default_vintage")
         ).to_pandas(),
         triangle=history.triangle.vintage_triangle(book.episodes, ledger, by=book.segment_by).to_pandas(),
-        exclusions=built.exclusions.to_pandas(),
+        exclusions=pd.concat([built.exclusions.to_pandas(), *_arrears_left_out(book)], ignore_index=True),
     )
 
 
@@ -259,6 +259,22 @@ def _arrears_of(episodes: pd.DataFrame, arrears: pd.DataFrame) -> pd.DataFrame:
     return episodes[["episode_id", *key]].merge(arrears, on=key, validate="many_to_one")[
         ["episode_id", "arrears_amount"]
     ]
+
+
+def _arrears_left_out(book: Book) -> list[pd.DataFrame]:
+    """Count the arrears at cure that belong to no cured episode of the book; no frame where there are none."""
+    given = book.ledger_tables.get("cure_arrears")
+    if given is None:
+        return []
+    own = given[given["facility_id"].isin(book.facilities["facility_id"])]
+    cured = book.episodes[book.episodes["outcome"] == Outcome.CURED]
+    found = own.merge(cured[["facility_id", "outcome_date"]], how="left", indicator=True)
+    left = found[found["_merge"] == "left_only"]
+    if left.empty:
+        return []
+    reason = "no episode of the facility is cured on that day"
+    row = {"table": "cure_arrears", "reason": reason, "n_rows": len(left), "amount": left["arrears_amount"].sum()}
+    return [pd.DataFrame([row])]
 
 
 def _workouts_folder(folder: Path) -> Path:
