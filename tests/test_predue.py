@@ -178,6 +178,15 @@ class TestWorklist:
         assert outlook_of(found)["listed"] == len(found.rows)
         assert (found.rows["step_date"] <= day).all()
 
+    def test_two_rows_of_a_facility_in_the_balances_and_in_the_cover_are_told_at_once(self):
+        due = instalments(("A", "2026-10-08", 100.0))
+        balances = pd.DataFrame({"facility_id": ["A", "A"], "balance_amount": [1.0, 2.0]})
+        day = pd.to_datetime(["2026-10-08"] * 2)
+        cover = pd.DataFrame({"facility_id": "A", "due_date": day, "cover": ["covered", "not covered"]})
+        with pytest.raises(ContractError) as error:
+            rk.pre_due_worklist(due, actions(), as_of=self.DAY, schedule=schedule(), balances=balances, cover=cover)
+        assert [v.table for v in error.value.violations] == ["balances", "cover"]
+
 
 class TestCalendar:
     def test_a_holiday_before_a_weekend_goes_back_to_the_last_working_day(self):
@@ -234,6 +243,21 @@ class TestCover:
     def test_a_month_that_is_not_over_is_not_read(self):
         row = self.cover([400.0, 400.0, 400.0, 9999.0], ends=(*self.ENDS, "2026-09-30"))
         assert row["mean_inflow_amount"] == 400.0
+
+    def test_an_inflow_that_just_covers_at_a_ratio_covers(self):
+        # Of 10,000.00, 1.1 times is 11,000.00; in floating point 1.1 * 3 is a little above 3.3.
+        turnover = pd.DataFrame(
+            {"facility_id": "A", "month_end": pd.to_datetime(list(self.ENDS)), "inflow_amount": [11_000.0] * 3}
+        )
+        due = instalments(("A", "2026-10-08", 10_000.0))
+        options = {"as_of": "2026-09-15", "minimum_ratio": 1.1}
+        assert rk.verify_cover(due, turnover, **options)["cover"].item() == "covered"
+        turnover.loc[0, "inflow_amount"] = 10_999.99
+        assert rk.verify_cover(due, turnover, **options)["cover"].item() == "not covered"
+
+    def test_two_rows_of_turnover_in_a_month_are_refused(self):
+        with pytest.raises(ContractError, match=r"turnover: facility_id and the month .*: 1 row, first row 2"):
+            self.cover([400.0, 500.0, 600.0], ends=("2026-07-31", "2026-08-30", "2026-08-31"))
 
     def test_options_out_of_range_are_all_told(self):
         with pytest.raises(ValueError, match=r"months is 0.*minimum_ratio is 0"):
@@ -341,6 +365,43 @@ class TestEffect:
         none = effect(*arms_of(50, 0, 50, 0)).line()
         assert np.isnan(none["relative_reduction"])
         assert none["lower"] < 0 < none["upper"]
+
+    def test_where_both_arms_are_delinquent_as_a_whole_the_reduction_has_an_interval(self):
+        # Wilson's lower limit of 3 of 3 is 3 / (3 + z^2) = 0.4385 with z^2 = 3.8415; the ratio lies between it and its
+        # inverse, the reduction between 1 - 1 / 0.4385 = -z^2 / 3 and 1 - 0.4385.
+        line = effect(*arms_of(3, 3, 3, 3)).line()
+        z2 = 3.8414588
+        assert line["relative_reduction"] == 0.0
+        assert line["reduction_lower"] == pytest.approx(-z2 / 3, abs=1e-6)
+        assert line["reduction_upper"] == pytest.approx(z2 / (3 + z2), abs=1e-6)
+
+    def test_where_one_arm_is_delinquent_as_a_whole_its_own_uncertainty_counts(self):
+        one = effect(*arms_of(1, 1, 10, 5)).line()
+        # Wilson: 1 of 1 from 0.20654 to 1, 5 of 10 from 0.23659 to 0.76341. The product of the rates is 0.5; with
+        # 0.20654 * 1.79346 = 0.37042 and 0.23659 * 0.76341 = 0.18062 the ratio lies between
+        # 0.37042 / (0.5 + sqrt(0.25 - 0.37042 * 0.18062)) = 0.3991 and (0.5 + sqrt(0.25 - 0.18062)) / 0.18062 = 4.2266.
+        assert one["reduction_lower"] == pytest.approx(1 - 4.2266, abs=1e-3)
+        assert one["reduction_upper"] == pytest.approx(1 - 0.3991, abs=1e-3)
+        assert one["reduction_lower"] < one["relative_reduction"] < 0 < one["reduction_upper"]
+        # With the arms exchanged, the ratio and its limits are the inverse ones.
+        turned = effect(*arms_of(10, 5, 1, 1)).line()
+        assert (1 - one["reduction_lower"]) * (1 - turned["reduction_upper"]) == pytest.approx(1.0)
+        assert (1 - one["reduction_upper"]) * (1 - turned["reduction_lower"]) == pytest.approx(1.0)
+
+    def test_a_small_arm_takes_the_clustered_line_from_itself_only(self):
+        due, members = arms_of(200, 20, 200, 40)
+        few, of_few = arms_of(3, 1, 0, 0)
+        few, of_few = (frame.assign(facility_id="letter" + frame["facility_id"]) for frame in (few, of_few))
+        both = pd.concat([due, few], ignore_index=True), pd.concat([members, of_few.assign(arm="letter")])
+        found = effect(*both)
+        assert found.line("letter")["line"] == "independent"
+        pd.testing.assert_series_equal(found.line("reminder"), effect(due, members).line(), check_names=False)
+
+    def test_an_obligor_for_a_facility_twice_is_refused(self):
+        due, members = arms_of(2, 1, 2, 1)
+        obligors = pd.DataFrame({"facility_id": ["control0"] * 2, "obligor_id": ["O1", "O2"]})
+        with pytest.raises(ContractError, match="obligors: facility_id must name one row"):
+            effect(due, members, obligors=obligors)
 
     def test_the_needed_sample_reaches_its_power(self):
         n = rk.pre_due_sample_size(0.1, 0.5)
@@ -468,6 +529,36 @@ class TestRollRates:
             assert round(part["balance_amount"].sum() * 100) == round(book["balance_amount"].sum() * 100)
         assert found.n_last + found.transitions["n_facilities"].sum() == len(panel)
 
+    def test_rows_that_fit_no_cell_are_refused_together(self):
+        panel = self.panel().assign(status="active")
+        panel.loc[0, "status"] = "closed"
+        panel.loc[1, "status"] = None
+        panel.loc[2, "status"] = "Active"
+        panel.loc[3, "balance_amount"] = np.nan
+        panel.loc[4, "balance_amount"] = -0.01
+        panel.loc[5, "balance_amount"] = np.inf
+        with pytest.raises(ContractError) as error:
+            rk.roll_rates(panel)
+        told = {v.rule: (v.n_rows, v.first_keys) for v in error.value.violations}
+        assert told == {
+            "balance_amount must be an amount of 0 or more": (3, ("row 3", "row 4", "row 5")),
+            "status must be one of active, repaid, liquidated, sold, written_off": (3, ("row 0", "row 1", "row 2")),
+        }
+
+    def test_two_rows_of_an_account_in_a_month_are_refused(self):
+        panel = self.panel()
+        again = panel.iloc[[0]].assign(month_end=pd.Timestamp("2026-07-30"))
+        with pytest.raises(ContractError, match=r"panel: facility_id and the month of month_end .*: 1 row"):
+            rk.roll_rates(pd.concat([panel, again], ignore_index=True))
+
+    def test_a_bucket_that_there_is_not_has_no_rate(self):
+        found = rk.roll_rates(self.panel())
+        with pytest.raises(ValueError, match=r"to_bucket is '1-30'; it must be one of current, 1 to 30"):
+            found.by_month("current", "1-30")
+        with pytest.raises(ValueError, match=r"from_bucket is 'sold'"):
+            found.by_month("sold", "current")
+        assert found.by_month("current", "sold")["rate"].tolist() == [0.0, 0.0]  # an exit to which nobody came
+
     def test_an_account_that_was_closed_is_told_by_how(self):
         panel = self.panel().assign(status="active")
         panel.loc[(panel["facility_id"] == "A") & (panel["month_end"] == "2026-09-30"), "status"] = "sold"
@@ -497,3 +588,10 @@ class TestRollRates:
             rk.roll_rates(panel[panel["month_end"] == "2026-07-31"])
         with pytest.raises(ValueError, match="rising upper ends"):
             rk.roll_rates(panel, buckets=(30, 0))
+
+
+class TestPanel:
+    def test_instalments_that_all_fall_due_later_make_no_panel(self):
+        due = instalments(("A", "2026-09-10", 100.0))
+        with pytest.raises(InsufficientDataError, match="no instalment fell due by the last month end, 2026-08-31"):
+            rk.delinquency_panel(due, reporting_date="2026-09-15")

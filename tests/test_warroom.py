@@ -36,6 +36,13 @@ def promises(*rows):
     return frame.assign(**dates).astype({"promised_amount": float, "paid_amount": float})
 
 
+def episodes(*rows):
+    """Rows of (facility, default on, ead, outcome, outcome on, outstanding)."""
+    columns = ["facility_id", "default_date", "ead", "outcome", "outcome_date", "outstanding"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(**{c: pd.to_datetime(frame[c]) for c in ("default_date", "outcome_date")})
+
+
 def facilities(names="ABCDEFGH", **secured):
     kinds = [secured.get(name, "none") for name in names]
     return pd.DataFrame({"facility_id": list(names), "collateral_kind": kinds, "product": ["card"] * len(names)})
@@ -83,6 +90,26 @@ class TestCases:
         found = room(due, closures=gone, balances=balances)
         assert found.cases[["facility_id", "balance_amount"]].to_numpy().tolist() == [["B", 777.0]]
         assert found.count("closed") == 1
+
+    def test_a_loan_whose_default_ended_otherwise_than_by_cure_is_no_case_whatever_its_plan_owes(self):
+        due = instalments(*((name, "2026-07-03", 100.0) for name in "ABCDE"))
+        book = episodes(
+            ("A", "2026-08-01", 500.0, "cured", "2026-10-01", 0.0),  # goes on, and is past due
+            ("B", "2026-08-01", 500.0, "repaid", "2026-10-02", 0.0),  # tomorrow
+            ("C", "2025-08-01", 500.0, "written_off", "2025-12-31", 0.0),  # long over: a case on neither day
+            ("D", "2026-08-01", 500.0, "sold", "2026-10-01", 0.0),
+            ("E", "2025-08-01", 500.0, "liquidated", "2025-12-31", 0.0),
+            ("E", "2026-09-01", 300.0, "open", None, 300.0),  # in default again
+        )
+        found = room(due, defaults=book)
+        assert found.moves.set_index("facility_id")["change"].to_dict() == {
+            "A": "stayed", "B": "stayed", "D": "closed", "E": "stayed",
+        }  # fmt: skip
+        assert found.cases.set_index("facility_id")["overdue_amount"].to_dict() == {"A": 100.0, "B": 500.0, "E": 300.0}
+        table = found.changes.set_index("what")
+        assert table.loc["closed"].tolist() == [-1, -500.0]
+        # Yesterday A, B and D with 500 each and E with 300.
+        assert table.loc["yesterday"].tolist() == [4, 1800.0]
 
     def test_new_delinquencies_are_up_to_thirty_days_past_due_and_their_parts_make_the_total(self):
         due = instalments(
@@ -137,6 +164,45 @@ class TestRules:
             "D": {"deadline": pd.Timestamp("2026-09-28"), "status": "overdue"},  # the 27th is a Sunday
         }
         assert found.cases.set_index("facility_id")["n_broken_promises"].tolist() == [1, 0, 0, 1]
+
+    def test_a_promise_paid_after_its_days_of_grace_was_broken(self):
+        due = instalments(("A", "2026-09-01", 100.0), ("B", "2026-09-01", 100.0))
+        given = promises(
+            ("A", "2026-09-10", "2026-09-25", 60.0, "2026-10-01", 60.0),  # grace ended on the 30th: a day late
+            ("B", "2026-09-10", "2026-09-25", 60.0, "2026-09-30", 60.0),
+        )
+        for day, n_new in ((DAY, 1), (DAY + pd.Timedelta(days=1), 0)):
+            found = room(due, given=given, as_of=day)
+            assert found.cases["n_broken_promises"].tolist() == [1, 0], day
+            assert found.promises.set_index("what").loc["broken since yesterday", "n_promises"] == n_new, day
+
+    def test_a_further_broken_promise_does_not_put_off_a_step_that_is_neglected(self):
+        due = instalments(("A", "2026-08-01", 100.0))
+        given = promises(
+            ("A", "2026-08-20", "2026-09-01", 50.0),  # broken on 7 September
+            ("A", "2026-09-10", "2026-09-25", 50.0),  # broken on 1 October
+        )
+        table = rules(({"broken_promises_at_least": 1}, "call", 1))
+        overdue = {"A": {"deadline": pd.Timestamp("2026-09-08"), "status": "overdue"}}
+        for day in ("2026-09-30", DAY):
+            assert fired(room(due, given=given, rules=table, as_of=day)) == overdue
+        called = actions(("A", "2026-09-15 10:00", "call", "right_party"))
+        assert fired(room(due, called, given, rules=table, as_of="2026-09-30"))["A"]["status"] == "done"
+        again = {"A": {"deadline": pd.Timestamp("2026-10-02"), "status": "coming"}}
+        assert fired(room(due, called, given, rules=table)) == again
+
+    def test_a_step_between_two_broken_promises_does_not_answer_a_rule_that_asks_for_two(self):
+        due = instalments(("A", "2026-08-01", 100.0))
+        given = promises(
+            ("A", "2026-08-20", "2026-09-01", 50.0),  # broken on 7 September
+            ("A", "2026-08-25", "2026-09-05", 50.0),  # broken on 11 September, a Friday
+            ("A", "2026-09-10", "2026-09-25", 50.0),  # broken on 1 October
+        )
+        visit = actions(("A", "2026-09-08 10:00", "field_visit", "done"))
+        table = rules(({"broken_promises_at_least": 2}, "field_visit", 1))
+        for day in ("2026-09-30", DAY):
+            found = fired(room(due, visit, given, rules=table, as_of=day))
+            assert found == {"A": {"deadline": pd.Timestamp("2026-09-14"), "status": "overdue"}}
 
     def test_sixty_days_past_due_and_secured_call_for_a_legal_notice(self):
         due = instalments(("A", "2026-08-02", 100.0), ("B", "2026-08-02", 100.0), ("C", "2026-08-03", 100.0))
@@ -198,6 +264,14 @@ class TestRules:
         with pytest.raises(SpecError, match=r"^1 problem in"):
             rk.read_escalation_rules(path)
 
+    def test_entries_without_a_name_do_not_share_one(self, tmp_path):
+        path = tmp_path / "rules.yml"
+        entry = "  - {when: {is_secured: true}, then: call, within_days: 1}\n"
+        path.write_text("version: 1\nrules:\n" + entry * 2)
+        with pytest.raises(SpecError, match=r"^2 problems in") as error:
+            rk.read_escalation_rules(path)
+        assert "None" not in str(error.value)
+
 
 class TestPromises:
     def test_promises_are_told_by_when_they_fall_due(self):
@@ -242,7 +316,7 @@ class TestChanges:
         ]  # fmt: skip
 
     def test_facilities_in_default_are_cases_until_their_outcome_which_tells_how_they_left(self):
-        rows = [
+        book = episodes(
             ("A", "2026-08-01", 500.0, "open", None, 450.0),
             ("B", "2026-08-01", 500.0, "cured", "2026-10-01", 0.0),
             ("C", "2026-08-01", 500.0, "repaid", "2026-10-01", 0.0),
@@ -250,11 +324,8 @@ class TestChanges:
             ("E", "2026-10-01", 500.0, "open", None, 500.0),
             ("F", "2026-10-02", 500.0, "open", None, 500.0),  # tomorrow
             ("G", "2025-08-01", 500.0, "cured", "2025-12-31", 0.0),  # long over
-        ]
-        columns = ["facility_id", "default_date", "ead", "outcome", "outcome_date", "outstanding"]
-        episodes = pd.DataFrame(rows, columns=columns)
-        episodes = episodes.assign(**{c: pd.to_datetime(episodes[c]) for c in ("default_date", "outcome_date")})
-        found = room(instalments(("G", "2026-09-30", 70.0)), defaults=episodes)
+        )
+        found = room(instalments(("G", "2026-09-30", 70.0)), defaults=book)
         changes = found.moves.set_index("facility_id")["change"].to_dict()
         assert changes == {"A": "stayed", "B": "cured", "C": "paid", "D": "closed", "E": "entered", "G": "entered"}
         # 90 days past due on 1 August, 61 days more until 1 October.
@@ -323,6 +394,17 @@ class TestBorder:
         found = room(instalments(("A", "2026-11-01", 100.0)))
         assert found.record()["n_cases"] == 0
         assert found.case_list().empty
+
+    def test_a_morning_without_promises_and_without_any_case_is_a_morning(self):
+        due = instalments(("A", "2026-11-01", 100.0))
+        found = rk.war_room(due, actions(), None, facilities(), as_of=DAY)
+        assert found.record()["n_cases"] == 0
+        assert found.promises["n_promises"].sum() == 0
+
+    def test_a_facility_with_two_balances_is_refused(self):
+        balances = pd.DataFrame({"facility_id": ["A", "A"], "balance_amount": [1.0, 2.0]})
+        with pytest.raises(ContractError, match="balances: facility_id must name one row"):
+            room(instalments(("A", "2026-09-01", 100.0)), balances=balances)
 
     def test_the_record_names_nobody_and_the_list_of_cases_does(self):
         found = room(instalments(("A1234567", "2026-09-29", 100.0)), about=facilities(["A1234567"]))

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from recoverykit.errors import InsufficientDataError
 from recoverykit.operations._arrears import INSTALMENT_COLUMNS, arrears, unpaid_amount
 from recoverykit.operations._border import check_frames, day_of
 from recoverykit.operations._cents import cents as in_cents
@@ -33,6 +34,8 @@ def delinquency_panel(
     ------
     ContractError
         When a column is missing.
+    InsufficientDataError
+        When no instalment fell due by the last month end.
     ValueError
         When ``n_months`` is below 2.
 
@@ -67,4 +70,6 @@ def delinquency_panel(
                 }
             )
         )
+    if not parts:
+        raise InsufficientDataError(f"no instalment fell due by the last month end, {last:%Y-%m-%d}; give a later date")
     return pd.concat(parts, ignore_index=True)

@@ -155,9 +155,11 @@ def pre_due_effect(
     Notes
     -----
     Difference: Newcombe (1998), method 10, without continuity correction. Ratio: score interval (Koopman 1984,
-    Miettinen & Nurminen 1985), which inverts the score test of the claim. Clustered: linear probability model and
-    Poisson regression with log link and robust standard errors (Zou 2004). Sample size: two-sided test of two
-    proportions; the clustered figure is multiplied by the design effect, the ratio of the two squared errors.
+    Miettinen & Nurminen 1985), which inverts the score test of the claim. Where an arm is delinquent as a whole,
+    that interval cannot be computed, and the one that both Wilson intervals give stands in (MOVER-R, Donner & Zou
+    2012). Clustered: linear probability model and Poisson regression with log link and robust standard errors (Zou
+    2004). Sample size: two-sided test of two proportions; the clustered figure is multiplied by the design effect, the
+    ratio of the two squared errors.
     """
     _check_options(days, lead_days, claimed_reduction, power, level)
     needed: dict[str, Any] = {

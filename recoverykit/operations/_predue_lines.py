@@ -46,9 +46,10 @@ def arm_lines(
     lower, upper = confint_proportions_2indep(*counts, method="newcomb", compare="diff", alpha=1 - level)
     low, high = np.nan, np.nan
     if bad_0:
-        # Where an arm is delinquent as a whole, the score interval of statsmodels collapses; the log interval does not.
-        method = "score" if bad < n and bad_0 < n_0 else "log-adjusted"
-        low, high = confint_proportions_2indep(*counts, method=method, compare="ratio", alpha=1 - level)
+        if bad < n and bad_0 < n_0:
+            low, high = confint_proportions_2indep(*counts, method="score", compare="ratio", alpha=1 - level)
+        else:  # where an arm is delinquent as a whole, the score interval of statsmodels collapses
+            low, high = _ratio_interval(arms, arm, control)
     varies = 0 < bad + bad_0 < n + n_0
     p_value = test_proportions_2indep(*counts, value=0, method="score", compare="diff").pvalue if varies else 1.0
     reduction = 1 - (bad / n) / (bad_0 / n_0) if bad_0 else np.nan
@@ -65,10 +66,32 @@ def arm_lines(
         "reduction_upper": 1 - max(float(low), 0.0) if bad_0 else np.nan,
         "design_effect": np.nan,
     }
-    robust = _clustered(frame[frame["arm"].isin([arm, control])], arm, level, int(arms["n_clusters"].min()))
+    n_clusters = int(arms.set_index("arm").loc[[arm, control], "n_clusters"].min())
+    robust = _clustered(frame[frame["arm"].isin([arm, control])], arm, level, n_clusters)
     se = robust.pop("standard_error")
     second = {**first, "line": CLUSTERED, **robust, "design_effect": (se / plain) ** 2 if plain > 0 else np.nan}
     return [first, second]
+
+
+def _ratio_interval(arms: pd.DataFrame, arm: str, control: str) -> tuple[float, float]:
+    """Return the interval of rate / control rate that the Wilson intervals of both give; the control rate is above 0.
+
+    Donner & Zou (2012), equation 9 (MOVER-R): theta_1, l_1, u_1 are the rate of the arm and its limits, theta_2, l_2,
+    u_2 those of the control. With p = theta_1 theta_2 and span(x, theta) = x (2 theta - x), the limits are
+    (p - sqrt(p^2 - span(l_1, theta_1) span(u_2, theta_2))) / span(u_2, theta_2), written here without the difference of
+    two close numbers, and (p + sqrt(p^2 - span(u_1, theta_1) span(l_2, theta_2))) / span(l_2, theta_2).
+    """
+    table = arms.set_index("arm").loc[[arm, control], ["delinquency_rate", "lower", "upper"]]
+    (rate, lower, upper), (rate_0, lower_0, upper_0) = table.to_numpy(float)
+
+    def span(limit: float, theta: float) -> float:
+        return limit * (2 * theta - limit)
+
+    product = rate * rate_0
+    low_root = np.sqrt(product**2 - span(lower, rate) * span(upper_0, rate_0))
+    high_root = np.sqrt(product**2 - span(upper, rate) * span(lower_0, rate_0))
+    low = span(lower, rate) / (product + low_root) if rate else 0.0
+    return float(low), float((product + high_root) / span(lower_0, rate_0))
 
 
 def _counts(arms: pd.DataFrame, arm: str, control: str) -> list[int]:

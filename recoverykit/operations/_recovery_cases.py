@@ -107,7 +107,8 @@ def recovery_cases(
     Notes
     -----
     A case belongs to the unit that acted on it first after default, and stays there: were it counted where it ended,
-    a unit could hand its hard cases on. What was owed is the EAD less cash that came before the unit began.
+    a unit could hand its hard cases on. Where two acted at the same moment, it belongs to the first of them by name,
+    so that the order of the log decides nothing. What was owed is the EAD less cash that came before the unit began.
     ``cases`` compares only those old enough; ``by_month`` uses the young ones too, each for the months for which it was
     observed: sum over months of cash in the month / amount owed by the cases observed for the whole of it.
     """
@@ -181,7 +182,7 @@ def _judged(
 
 def _first_unit(spells: pd.DataFrame, acts: pd.DataFrame) -> pd.DataFrame:
     """Return the episodes with the unit that acted first between default and outcome, and the day it did."""
-    ordered = acts[["facility_id", "unit", "action_time"]].sort_values("action_time", kind="stable")
+    ordered = acts[["facility_id", "unit", "action_time"]].sort_values(["action_time", "unit"])
     met = spells[["episode_id", "facility_id", "default_date", "outcome_date"]].merge(ordered, on="facility_id")
     day = met["action_time"].dt.normalize()
     within = (day >= met["default_date"]) & ~(day > met["outcome_date"])

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from recoverykit.errors import InsufficientDataError
+from recoverykit.errors import ContractError, InsufficientDataError
+from recoverykit.estimators._rows import broken, number_column
 from recoverykit.operations._border import check_frames
 from recoverykit.operations._cents import cents as in_cents
 from recoverykit.operations._cents import total
@@ -68,7 +69,31 @@ class RollRates:
         return table.div(table.sum(axis=1).where(lambda sums: sums > 0), axis=0)
 
     def by_month(self, from_bucket: str, to_bucket: str) -> pd.DataFrame:
-        """Return one roll rate month by month: month_end, n_facilities (at the start), rate and balance_rate."""
+        """Return one roll rate month by month.
+
+        Parameters
+        ----------
+        from_bucket : str
+            One of ``buckets``.
+        to_bucket : str
+            One of ``buckets``, how an account may be closed, or ``not reported``.
+
+        Returns
+        -------
+        DataFrame
+            month_end, n_facilities (at the start), rate and balance_rate.
+
+        Raises
+        ------
+        ValueError
+            When there is no such bucket or exit.
+        """
+        for name, value, known in (
+            ("from_bucket", from_bucket, self.buckets),
+            ("to_bucket", to_bucket, (*self.buckets, *_exits())),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}")
         start = self.transitions[self.transitions["from_bucket"] == from_bucket]
         months = sorted(start["month_end"].unique())
         rolled = start[start["to_bucket"] == to_bucket].groupby("month_end")[["n_facilities", "balance_amount"]].sum()
@@ -97,7 +122,8 @@ def roll_rates(panel: pd.DataFrame, *, buckets: Sequence[int] = HOUSE_BUCKETS) -
     ----------
     panel : DataFrame
         One row per facility and month end, as in the contract table ``status``: facility_id, month_end, days_past_due,
-        balance_amount (>= 0), and where given ``status``. Accounts roll from month ends at which they are active.
+        balance_amount (>= 0), and where given ``status``: ``active``, or how the account was closed. Accounts roll
+        from month ends at which they are active.
     buckets : sequence of int
         Upper ends of the buckets in days past due, rising: (0, 30, 60, 90) makes current, 1 to 30, 31 to 60, 61 to 90
         and over 90.
@@ -111,7 +137,8 @@ def roll_rates(panel: pd.DataFrame, *, buckets: Sequence[int] = HOUSE_BUCKETS) -
     Raises
     ------
     ContractError
-        When a column is missing or a facility has a month twice.
+        When a column is missing, a facility has a month twice, a status is unknown or missing, or a balance is not a
+        number of 0 or more.
     InsufficientDataError
         When there are fewer than two month ends.
     ValueError
@@ -131,8 +158,7 @@ def roll_rates(panel: pd.DataFrame, *, buckets: Sequence[int] = HOUSE_BUCKETS) -
     ends = [int(b) for b in buckets]
     if not ends or ends[0] < 0 or sorted(set(ends)) != ends:
         raise ValueError(f"buckets are {list(buckets)}; give rising upper ends in days, as in 0, 30, 60, 90")
-    columns = ["facility_id", "month_end", "days_past_due", "balance_amount"]
-    check_frames({"panel": (panel, columns)})
+    _check_panel(panel)
     names = bucket_names(ends)
     months = panel["month_end"].dt.to_period("M")
     if months.nunique() < 2:
@@ -153,7 +179,7 @@ def roll_rates(panel: pd.DataFrame, *, buckets: Sequence[int] = HOUSE_BUCKETS) -
         .groupby(["month_end", "from_bucket", "to_bucket"], as_index=False)["cents"]
         .agg(n_facilities="size", cents="sum")
     )
-    exits = tuple(word for word in (*_closures(), NOT_REPORTED) if (found["to_bucket"] == word).any())
+    exits = tuple(word for word in _exits() if (found["to_bucket"] == word).any())
     last = start[start["month"] == months.max()]
     return RollRates(
         buckets=tuple(names),
@@ -162,6 +188,22 @@ def roll_rates(panel: pd.DataFrame, *, buckets: Sequence[int] = HOUSE_BUCKETS) -
         n_last=len(last),
         last_amount=total(last["balance_amount"]),
     )
+
+
+def _check_panel(panel: pd.DataFrame) -> None:
+    """Raise ContractError with every rule that the panel breaks: a row that fits no cell would be lost in silence."""
+    check_frames({"panel": (panel, ["facility_id", "month_end", "days_past_due", "balance_amount?"])})
+    twice = panel.assign(month=panel["month_end"].dt.to_period("M")).duplicated(["facility_id", "month"]).to_numpy()
+    balance = number_column(panel, "balance_amount", 0.0)
+    bad = ~np.isfinite(balance) | (balance < 0)
+    found = broken(panel, "facility_id and the month of month_end must name one row", twice, table="panel")
+    found += broken(panel, "balance_amount must be an amount of 0 or more", bad, table="panel")
+    if "status" in panel.columns:
+        known = [status.value for status in FacilityStatus]
+        odd = ~panel["status"].astype(str).isin(known).to_numpy()
+        found += broken(panel, f"status must be one of {', '.join(known)}", odd, table="panel")
+    if found:
+        raise ContractError(found)
 
 
 def bucket_names(ends: Sequence[int]) -> list[str]:
@@ -177,8 +219,9 @@ def bucket_names(ends: Sequence[int]) -> list[str]:
     return [first, *middle, f"over {ends[-1]}"]
 
 
-def _closures() -> list[str]:
-    return [status.value for status in FacilityStatus if status is not FacilityStatus.ACTIVE]
+def _exits() -> tuple[str, ...]:
+    """Return what an account may come to within a month other than a bucket."""
+    return (*(status.value for status in FacilityStatus if status is not FacilityStatus.ACTIVE), NOT_REPORTED)
 
 
 def _column(by: str) -> str:

@@ -56,8 +56,10 @@ def _repeated(data: Mapping[str, Any], unique: str) -> list[Problem]:
     seen: set[str] = set()
     problems = []
     for order, entry in enumerate(entries):
-        name = str(entry.get("name")) if isinstance(entry, dict) else ""
-        if name and name in seen:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            continue  # a name that is missing or no text is a problem of its own
+        if name in seen:
             problems.append(Problem((unique, order, "name"), f"the name {name!r} stands twice; give each its own"))
         seen.add(name)
     return problems

@@ -46,7 +46,7 @@ def triage_cases(
     Raises
     ------
     InsufficientDataError
-        When there is no model or no open episode.
+        When there is no model, the model knows no cure, or there is no open episode.
     ValueError
         When an option lies outside its range.
     """
@@ -59,6 +59,9 @@ def triage_cases(
     check_frames({"cases": (episodes, ["facility_id", "months_in_default", "ead", "outstanding?"])})
     if fit is None or episodes.empty:
         raise InsufficientDataError("the traffic light needs open episodes and a model of what becomes of them")
+    if Outcome.CURED.value not in fit.outcomes:
+        known = ", ".join(map(str, fit.outcomes))
+        raise InsufficientDataError(f"the model knows no cure, only {known}; fit it to episodes some of which cured")
     age = episodes["months_in_default"].to_numpy(float)
     ends, place = np.unique(age + horizon_months, return_inverse=True)
     curves = fit.predict_cumulative_incidence(episodes, times=ends, given_open_at=age)[Outcome.CURED.value]

@@ -1,7 +1,8 @@
 """The cases of a morning, with what the rules ask of them, and the dates on which they came to meet it.
 
-A case is a facility with an instalment past due, or in default, that has not been closed. Its spell of arrears begins
-when the oldest unpaid instalment fell due; calls and promises of earlier spells do not count in it.
+A case is a facility with an instalment past due, or in default, that has not been closed: neither among the closures,
+nor by a last default that ended otherwise than by cure. Its spell of arrears begins when the oldest unpaid instalment
+fell due; calls and promises of earlier spells do not count in it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import pandas as pd
 from recoverykit.operations._arrears import arrears
 from recoverykit.operations._cents import cents as in_cents
 from recoverykit.operations._warroom_rules import EscalationRule, EscalationRules
-from recoverykit.vocabulary import CONVERSATION_RESULTS, WHOLE_BOOK, ActionKind, ActionResult, segment_name
+from recoverykit.vocabulary import CONVERSATION_RESULTS, WHOLE_BOOK, ActionKind, ActionResult, Outcome, segment_name
 
 ONE_DAY = pd.Timedelta(days=1)
 #: After these results the step of a rule has not been carried out.
@@ -46,14 +47,7 @@ def morning(
     days_at_default: int,
 ) -> Morning:
     """Return the state of the day: nothing dated after it is read."""
-    cases = arrears(instalments, as_of)
-    if defaults is not None:
-        in_default = open_defaults(defaults, as_of, days_at_default)
-        cases = pd.concat([in_default, cases[~cases["facility_id"].isin(set(in_default["facility_id"]))]])
-        cases = cases.sort_values("facility_id", ignore_index=True)
-    if closures is not None:
-        gone = set(closures.loc[closures["closed_date"] <= as_of, "facility_id"])
-        cases = cases[~cases["facility_id"].isin(gone)].reset_index(drop=True)
+    cases = _open_cases(instalments, closures, defaults, as_of, days_at_default)
     balance = cases["scheduled_amount"]
     if balances is not None:
         balance = cases["facility_id"].map(balances.set_index("facility_id")["balance_amount"]).fillna(balance)
@@ -68,10 +62,41 @@ def morning(
     log = log[log["action_time"] >= log["oldest_due_date"]].sort_values("action_time", kind="stable")
     given = promises.loc[promises["promise_date"] <= as_of].merge(begun, on="facility_id")
     given = given[given["promise_date"] >= given["oldest_due_date"]]
-    kept = in_cents(given["paid_amount"].where(given["paid_date"] <= as_of, 0.0)) >= in_cents(given["promised_amount"])
-    broken_date = given["due_date"] + pd.Timedelta(days=grace_days + 1)
+    broken_date = given["due_date"] + (grace_days + 1) * ONE_DAY
+    paid = given["paid_amount"].where((given["paid_date"] <= as_of) & (given["paid_date"] < broken_date), 0.0)
+    kept = in_cents(paid) >= in_cents(given["promised_amount"])
     given = given.assign(is_kept=kept, broken_date=broken_date.where(~kept & (broken_date <= as_of)))
     return Morning(as_of, _with_facts(cases, log, given), log, given)
+
+
+def _open_cases(
+    instalments: pd.DataFrame,
+    closures: pd.DataFrame | None,
+    defaults: pd.DataFrame | None,
+    as_of: pd.Timestamp,
+    days_at_default: int,
+) -> pd.DataFrame:
+    """Return the facilities past due or in default on a day that were not closed by then, sorted."""
+    cases = arrears(instalments, as_of)
+    gone: set[str] = set()
+    if closures is not None:
+        gone = set(closures.loc[closures["closed_date"] <= as_of, "facility_id"])
+    if defaults is not None:
+        in_default = open_defaults(defaults, as_of, days_at_default)
+        known = set(in_default["facility_id"]) | _closed_by_default(defaults, as_of)
+        cases = pd.concat([in_default, cases[~cases["facility_id"].isin(known)]])
+    return cases[~cases["facility_id"].isin(gone)].sort_values("facility_id", ignore_index=True)
+
+
+def _closed_by_default(defaults: pd.DataFrame, as_of: pd.Timestamp) -> set[str]:
+    """Return the facilities whose last default was over on a day and had not ended by cure.
+
+    What is unpaid of the plan of a loan that was sold, written off, liquidated or repaid is nobody's work any more.
+    """
+    begun = defaults[defaults["default_date"] <= as_of]
+    last = begun.sort_values("default_date").drop_duplicates("facility_id", keep="last")
+    is_over = (last["outcome_date"] <= as_of) & (last["outcome"].astype(str) != Outcome.CURED.value)
+    return set(last.loc[is_over, "facility_id"])
 
 
 def open_defaults(defaults: pd.DataFrame, as_of: pd.Timestamp, days_at_default: int) -> pd.DataFrame:
@@ -170,7 +195,7 @@ def _met_since(now: Morning, rule: EscalationRule) -> pd.Series:
     if when.missed_calls_at_least:
         times.append(_nth_missed(now, when.missed_calls_at_least))
     if when.broken_promises_at_least:
-        times.append(_last_broken(now, when.broken_promises_at_least))
+        times.append(_nth_broken(now, when.broken_promises_at_least, _last_done(now, rule)))
     for days, last in (
         (when.days_without_contact_at_least, cases["last_contact_time"]),
         (when.days_without_conversation_at_least, cases["last_conversation_time"]),
@@ -206,8 +231,15 @@ def _nth_missed(now: Morning, n: int) -> pd.Series:
     return facility.map(nth.set_index("facility_id")["action_time"]).astype("datetime64[ns]")
 
 
-def _last_broken(now: Morning, n: int) -> pd.Series:
-    """Return the day on which the latest promise turned out broken, where there are ``n`` or more."""
-    broken = now.promises[now.promises["broken_date"].notna()]
-    found = broken.groupby("facility_id")["broken_date"].agg(["size", "max"])
-    return now.cases["facility_id"].map(found.loc[found["size"] >= n, "max"]).astype("datetime64[ns]")
+def _nth_broken(now: Morning, n: int, last_done: pd.Series) -> pd.Series:
+    """Return the first day after the last such step on which ``n`` or more promises had been broken.
+
+    A further broken promise does not put off a step that is neglected; one after the step asks for it anew. Where the
+    step came after all of them, the day of the ``n``-th.
+    """
+    broken = now.promises[now.promises["broken_date"].notna()].sort_values("broken_date", kind="stable")
+    broken = broken[broken.groupby("facility_id").cumcount() >= n - 1]
+    is_answered = broken["broken_date"] <= broken["facility_id"].map(last_done)
+    first = broken.assign(is_answered=is_answered).sort_values(["is_answered", "broken_date"])
+    since = first.drop_duplicates("facility_id").set_index("facility_id")["broken_date"]
+    return now.cases["facility_id"].map(since).astype("datetime64[ns]")

@@ -68,7 +68,7 @@ class EscalationRule(BaseModel):
         The step.
     within_days : int
         Calendar days from the day on which the facts held first until the step must be done, at least 0; a day without
-        work moves to the next working day.
+        work moves to the next working day. A promise broken after the step was done asks for it anew.
     source : str
         Who says so; may be empty.
     """

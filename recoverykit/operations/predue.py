@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recoverykit.errors import InsufficientDataError
+from recoverykit.errors import ContractError, InsufficientDataError
+from recoverykit.estimators._rows import broken
 from recoverykit.operations._arrears import INSTALMENT_COLUMNS
 from recoverykit.operations._border import check_frames, day_of
 from recoverykit.operations._cents import cents as in_cents
@@ -142,7 +143,7 @@ def pre_due_worklist(
     Raises
     ------
     ContractError
-        When a table lacks a column.
+        When a table lacks a column or has a key twice.
     InsufficientDataError
         When the schedule needs balances and there are none.
     """
@@ -215,7 +216,7 @@ def verify_cover(
     Raises
     ------
     ContractError
-        When a table lacks a column.
+        When a table lacks a column, or a facility has two rows of turnover in a month.
     ValueError
         When an option lies outside its range.
 
@@ -242,13 +243,19 @@ def verify_cover(
     day = day_of(as_of, "as_of")
     last = (day + pd.Timedelta(days=1)).to_period("M") - 1  # the last month that is whole by the end of the day
     period = turnover["month_end"].dt.to_period("M")
+    twice = turnover.assign(month=period).duplicated(["facility_id", "month"]).to_numpy()
+    found = broken(turnover, "facility_id and the month of month_end must name one row", twice, table="turnover")
+    if found:
+        raise ContractError(found)
     seen = turnover[(period <= last) & (period > last - months)]
     inflow = seen.assign(cents=in_cents(seen["inflow_amount"])).groupby("facility_id")["cents"].agg(["sum", "size"])
     frame = coming(instalments, day)
     sums = frame["facility_id"].map(inflow["sum"])
     n_months = frame["facility_id"].map(inflow["size"]).fillna(0).astype(np.int64)
     known = (n_months == months).to_numpy()
-    enough = (sums >= minimum_ratio * months * in_cents(frame["due_amount"])).to_numpy()
+    # A millionth of a cent of slack: 1.1 * 3 is a little above 3.3, and what just covers must cover.
+    least = np.ceil(minimum_ratio * months * in_cents(frame["due_amount"]) - 1e-6)
+    enough = (sums >= least).to_numpy()
     return frame.assign(
         n_months=n_months,
         mean_inflow_amount=(sums / months / 100).where(known),

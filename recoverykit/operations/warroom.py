@@ -53,7 +53,8 @@ class WarRoom:
         rule, action, n_overdue, n_due, n_coming, n_done, n_new (open since the day before), one row per rule.
     promises : DataFrame
         what, n_promises, promised_amount, paid_amount: falling due today, later this week, in their days of grace, and
-        broken since the day before. A promise that is kept already is left out.
+        broken since the day before. A promise that is kept already is left out; one that was paid after its days of
+        grace was broken.
     changes : DataFrame
         what, n_cases, overdue_amount: from yesterday to today; it foots.
     moves : DataFrame
@@ -157,7 +158,8 @@ def war_room(
         plan stands in.
     defaults : DataFrame, optional
         Default episodes of the book: facility_id, default_date, ead, outcome, outcome_date (empty while open) and
-        outstanding (may be empty). A facility in default is a case, with its whole balance overdue.
+        outstanding (may be empty). A facility in default is a case, with its whole balance overdue; one whose last
+        default ended otherwise than by cure is none, whatever is unpaid of its plan.
     days_at_default : int
         Days past due at which a facility defaults, at least 0: an episode's arrears began so many days before it.
     days_back : int
@@ -178,8 +180,8 @@ def war_room(
         raise ValueError(f"days_back is {days_back}, at least 1; days_at_default is {days_at_default}, at least 0")
     if promises is None:
         columns = [name.removesuffix("?") for name in PROMISE_COLUMNS]
-        days = {name: "datetime64[ns]" for name in columns if name.endswith("_date")}
-        promises = pd.DataFrame({name: pd.Series(dtype=days.get(name, float)) for name in columns})
+        types = {name: "datetime64[ns]" for name in columns if name.endswith("_date")} | {"facility_id": "object"}
+        promises = pd.DataFrame({name: pd.Series(dtype=types.get(name, "float64")) for name in columns})
     needed: dict[str, Any] = {
         "instalments": (instalments, INSTALMENT_COLUMNS),
         "actions": (actions, ["facility_id", "action_time", "kind", "result"]),
@@ -262,12 +264,13 @@ def _promises_due(promises: pd.DataFrame, today: pd.Timestamp, before: pd.Timest
     promised = in_cents(known["promised_amount"])
     unkept, due = paid < promised, known["due_date"]
     end_of_week = today + pd.Timedelta(days=6 - today.weekday())
-    broken = due + pd.Timedelta(days=grace_days + 1)
+    broken = due + (grace_days + 1) * ONE_DAY
+    late = known["paid_date"] >= broken
     picked = {
         "due today": unkept & (due == today),
         "due later this week": unkept & (due > today) & (due <= end_of_week),
         "in their days of grace": unkept & (due < today) & (broken > today),
-        "broken since yesterday": unkept & (broken > before) & (broken <= today),
+        "broken since yesterday": (unkept | late) & (broken > before) & (broken <= today),
     }
     return pd.DataFrame(
         [
