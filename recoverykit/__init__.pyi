@@ -274,6 +274,7 @@ from .report.formats import format_count as format_count
 from .report.formats import format_date as format_date
 from .report.formats import format_money as format_money
 from .report.formats import format_months as format_months
+from .report.formats import format_ratio as format_ratio
 from .report.formats import format_share as format_share
 from .report.plots import plot_allowance_by_segment as plot_allowance_by_segment
 from .report.plots import plot_back_test as plot_back_test
@@ -324,6 +325,7 @@ from .report.plots import plot_triangle as plot_triangle
 from .report.plots import plot_units as plot_units
 from .report.plots import plot_vintages as plot_vintages
 from .report.plots import plot_window_sensitivity as plot_window_sensitivity
+from .report.scorecards import court_cost_table as court_cost_table
 from .report.scorecards import show_scorecards as show_scorecards
 from .report.sentences import sentence_against_target as sentence_against_target
 from .report.sentences import sentence_allowance_total as sentence_allowance_total

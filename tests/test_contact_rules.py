@@ -177,6 +177,19 @@ def test_everything_that_is_wrong_with_a_log_is_told_at_once():
         check_contacts(log(("2024-03-04 10:00",), (None,)))
 
 
+def test_actions_without_facility_unit_kind_or_name_are_refused_together():
+    calls = log(*daily(4, 5, 6, 7, 8, 9, 10, 10))
+    gaps = calls.astype(object).mask(pd.DataFrame(np.eye(8, 6, dtype=bool), columns=calls.columns))
+    gaps = gaps.assign(action_time=pd.to_datetime(gaps["action_time"]))
+    with pytest.raises(ContractError, match="5 rules") as error:
+        breaches_by_unit(gaps)
+    for name in ("action_id", "facility_id", "action_time", "kind", "unit"):
+        assert f"{name} must not be missing: 1 row" in str(error.value)
+    # without a facility eight calls would be one debtor's, or nobody's
+    with pytest.raises(ContractError, match="facility_id must not be missing: 8 rows"):
+        check_contacts(calls.assign(facility_id=None))
+
+
 def test_an_unknown_rule_set_names_the_known_ones():
     with pytest.raises(ValueError, match="no rule set 'uk'; known are us_reg_f, china"):
         check_contacts(log(("2024-03-04 10:00",)), "uk")

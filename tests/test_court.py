@@ -126,6 +126,33 @@ def test_days_of_decided_cases_alone_would_praise_the_court():
     assert frame["judgment_date"].sub(frame["filing_date"]).dt.days.median() < 0.7 * truth
 
 
+def test_a_case_that_was_settled_before_its_hearing_never_waits_for_a_judgment_after_it():
+    n = None
+    rows = [
+        ("n", "2026-01-01", "2026-03-03", n, "2026-02-01", n, n, n, True, 1.0, 0.0, 0.0),  # a hearing that was not held
+        ("n", "2026-01-01", "2026-03-03", n, "2026-03-03", n, n, n, True, 1.0, 0.0, 0.0),  # settled at the hearing
+        ("n", "2026-01-01", "2026-01-11", "2026-05-01", n, "2026-02-01", n, "won", True, 1.0, 0.0, 0.0),
+    ]
+    ends = {"C0": [31, "settled"], "C1": [61, "hearing"], "C2": [10, "hearing"]}
+    assert phase(filed(rows), "filing_to_hearing") == ends
+    assert phase(filed(rows), "hearing_to_judgment") == {"C1": [0, "settled"], "C2": [21, "withdrawn"]}
+    assert phase(filed(rows), "judgment_to_enforcement") == {}
+
+
+def test_where_no_case_has_ended_tables_are_empty_and_pages_say_so():
+    rows = [("north", "2026-05-01", None, None, None, None, None, None, True, 1.0, 0.0, 0.0)] * 12
+    young = filed(rows)
+    found = rk.phase_durations(rk.court_phases(young, reporting_date=DATE), horizons=[30])
+    assert found.table.empty
+    ended = filed([("north", "2026-01-01", None, "2026-05-01", None, None, None, "won", True, 1.0, 0.0, 0.0)] * 12)
+    other = rk.phase_durations(rk.court_phases(ended, reporting_date=DATE), horizons=[30]).table
+    assert found.table.dtypes.to_dict() == other.dtypes.to_dict()
+    assert rk.plot_court_phases(found.curves).alt == "No case has ended yet: not shown."
+    assert "Too few cases were decided" in rk.sentence_court_days(found.table)
+    card = rk.unit_scorecards(reporting_date=DATE, court=young)
+    assert card.measures["measure"].tolist() == ["win_rate"]
+
+
 def test_endings_by_hand(court):
     wins = rk.win_rates(court, reporting_date=DATE).set_index("court")
     north = wins.loc["north", ["n_cases", "n_won", "n_partly_won", "n_lost", "n_settled", "n_withdrawn", "n_open"]]
@@ -144,6 +171,35 @@ def test_money_is_exact_and_parts_give_the_whole(court):
     for name in ("n_cases", "claim_amount", "recovered_amount", "cost_amount", "net_amount"):
         whole = np.rint(costs.loc["all", name] * 100)
         assert np.rint(costs.loc[["north", "south"], name] * 100).sum() == whole
+
+
+def test_work_that_needs_no_money_is_the_same_where_no_money_is_known(court):
+    unknown = court.assign(recovered_amount=np.nan, cost_amount=np.nan)
+    for ask in (rk.court_phases, rk.win_rates, rk.court_capacity):
+        pd.testing.assert_frame_equal(ask(unknown, reporting_date=DATE), ask(court, reporting_date=DATE))
+    measures = [rk.unit_scorecards(reporting_date=DATE, court=cases).measures for cases in (unknown, court)]
+    pd.testing.assert_frame_equal(*measures)
+    costs = rk.court_costs(unknown, reporting_date=DATE)
+    assert costs["n_unknown"].tolist() == [4, 3, 7]
+    of_money = ["recovered_amount", "cost_amount", "net_amount", "cost_per_recovered", "recovery_rate"]
+    assert costs[of_money].isna().all(None)
+    assert costs["claim_amount"].tolist() == [1001.0, 1801.8, 2802.8]
+
+
+def test_what_is_known_of_money_is_summed_and_the_rest_counted(court):
+    part = court.assign(cost_amount=court["cost_amount"].mask(court["case_id"] == "C0"))
+    north = rk.court_costs(part, reporting_date=DATE).set_index("court").loc["north"]
+    # C0 brought 80.05 at a cost that is not known: 230.05 recovered in all; without it cost 50.09 and net 150 - 50.09
+    assert north[["n_cases", "n_unknown", "recovered_amount", "cost_amount"]].tolist() == [4, 1, 230.05, 50.09]
+    assert north["net_amount"] == 99.91
+    assert north["cost_per_recovered"] == pytest.approx(50.09 / 150.0)
+    assert north["recovery_rate"] == pytest.approx(150.0 / 900.9)
+
+
+@pytest.mark.parametrize("amount", [-1.0, np.inf, "much"])
+def test_an_amount_that_is_given_must_be_one(court, amount):
+    with pytest.raises(rk.ContractError, match="cost_amount must be an amount 0 or more: 1 row, first row 0"):
+        rk.court_costs(court.assign(cost_amount=[amount] + [1.0] * 6), reporting_date=DATE)
 
 
 def test_amounts_that_no_float_holds_are_whole_cents():
@@ -255,6 +311,50 @@ def test_strata_without_both_kinds_are_left_out_and_counted():
     assert found.n_cases + found.n_young == len(frame)
 
 
+def test_equal_claims_share_a_band_and_unequal_ones_are_not_thrown_together():
+    # claims of 100: 2 of 10 complete and 18 of 90 incomplete won, 0.2 each; of 200: 40 of 50 and 8 of 10, 0.8 each
+    rows = []
+    for claim, complete, won, n in [(100.0, True, 2, 10), (100.0, False, 18, 90), (200.0, True, 40, 50),
+                                    (200.0, False, 8, 10)]:  # fmt: skip
+        for place in range(n):
+            judgment = "won" if place < won else "lost"
+            rows.append(("n", "2025-01-01", None, "2025-03-01", None, None, None, judgment, complete, claim, 0.0, 0.0))
+    found = rk.package_effect(filed(rows), reporting_date=DATE)
+    assert found.strata["claim_size"].tolist() == ["band 1 of 2", "band 2 of 2"]
+    estimates = found.estimates.set_index("design")["difference"]
+    assert estimates["standardised"] == pytest.approx(0.0, abs=1e-12)
+    assert estimates["naive"] == pytest.approx(42 / 60 - 26 / 100)
+
+
+def test_claims_that_are_all_equal_are_one_band():
+    found = rk.package_effect(packages(7).assign(claim_amount=500.0), reporting_date=DATE, strata=())
+    assert found.strata["claim_size"].tolist() == ["band 1 of 1"]
+
+
+def test_cases_of_which_no_recovery_is_known_are_left_out_and_counted():
+    frame = packages(8).assign(recovered_amount=lambda cases: (cases["judgment"] == "won") * 10.0)
+    unknown = frame.index % 5 == 0
+    part = frame.assign(recovered_amount=frame["recovered_amount"].mask(unknown), cost_amount=np.nan)
+    found = rk.package_effect(part, reporting_date=DATE, outcome="recovered")
+    assert found.n_unknown == unknown.sum()
+    assert found.n_cases + found.n_young + found.n_unknown == len(frame)
+    without = rk.package_effect(frame[~unknown], reporting_date=DATE, outcome="recovered")
+    pd.testing.assert_frame_equal(found.estimates, without.estimates)
+    assert rk.package_effect(part, reporting_date=DATE).n_unknown == 0
+    with pytest.raises(rk.InsufficientDataError, match="of no case filed by then is recovered_amount known"):
+        rk.package_effect(frame.assign(recovered_amount=np.nan), reporting_date=DATE, outcome="recovered")
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["hearing_date", "judgment_date", "settlement_date", "withdrawal_date", "enforcement_date", "judgment",
+     "recovered_amount", "cost_amount"],
+)  # fmt: skip
+def test_cases_are_not_compared_within_what_is_known_only_after_the_filing(court, column):
+    with pytest.raises(rk.RefusedColumnError, match=column):
+        rk.package_effect(court, reporting_date=DATE, strata=("court", column))
+
+
 def test_cases_too_young_to_be_judged_are_not_compared():
     frame = packages(5)
     found = rk.package_effect(frame, reporting_date="2025-06-30")
@@ -271,6 +371,27 @@ def test_what_the_court_table_breaks_is_named_at_once(court):
         rk.court_phases(wrong, reporting_date=DATE)
     with pytest.raises(rk.ContractError, match="package_complete must be True or False"):
         rk.court_phases(court.assign(package_complete="yes"), reporting_date=DATE)
+    worse = wrong.assign(case_id="C", claim_amount=0.0, unit=None)
+    with pytest.raises(rk.ContractError, match="5 rules") as error:
+        rk.court_phases(worse, reporting_date=DATE)
+    for words in ("unit must not be", "claim_amount must be", "hearing_date must not", "case_id must not repeat"):
+        assert words in str(error.value)
+
+
+def test_a_column_that_is_not_there_and_a_case_without_its_group_are_named(court):
+    with pytest.raises(rk.ContractError, match="column 'judgment' is missing"):
+        rk.win_rates(court.drop(columns="judgment"), reporting_date=DATE)
+    for ask in (rk.win_rates, rk.court_costs, rk.court_capacity):
+        with pytest.raises(rk.ContractError, match="column 'region' is missing"):
+            ask(court, reporting_date=DATE, by="region")
+        with pytest.raises(rk.ContractError, match="region must not be missing: 1 row"):
+            ask(court.assign(region=["a"] * 6 + [None]), reporting_date=DATE, by="region")
+
+
+def test_without_a_case_by_the_reporting_date_there_is_nothing_to_tell(court):
+    for ask in (rk.court_phases, rk.win_rates, rk.court_costs, rk.court_capacity, rk.package_effect):
+        with pytest.raises(rk.InsufficientDataError, match="no case was filed by 2025-12-31"):
+            ask(court, reporting_date="2025-12-31")
 
 
 @pytest.mark.slow

@@ -147,6 +147,17 @@ class TestPreDue:
         assert list(drawn[0]) == [0.143, 0.167]
         assert "reminder 30/15/7 10.1 %" in plain(figure.alt)
 
+    def test_an_arm_of_few_delinquent_instalments_shows_no_share_that_would_tell_their_number(self):
+        arms, _ = effect(n_reminder=7)
+        figure = rk.plot_pre_due_arms(arms, days=30)
+        dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+        assert [dot.get_xdata()[0] for dot in dots] == pytest.approx([563 / 3645])
+        assert [text.get_text().strip() for text in figure.axes[0].texts] == ["fewer than 10 delinquent"]
+        assert "reminder 30/15/7 fewer than 10." in plain(figure.alt)
+        assert "0.2" not in plain(figure.alt)
+        none, _ = effect(n_control=3, n_reminder=7)
+        assert rk.plot_pre_due_arms(none, days=30).alt == "Too few delinquent instalments to show."
+
     def test_the_claim_stands_beside_the_interval(self):
         _, effects = effect()
         claim = pd.DataFrame({"arm": ["reminder_30_15_7"], "claimed_reduction": [0.63], "verdict": ["too high"]})

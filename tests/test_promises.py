@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 import recoverykit as rk
+from recoverykit.data.contracts import freeze
 from recoverykit.operations._promise_trial import auc
 
 DATE = "2026-06-30"
@@ -87,6 +88,18 @@ def test_what_is_paid_after_the_reporting_date_is_not_read(promises):
     assert sooner["is_paid_early"].to_dict() == {"F1": True, "F2": False, "F3": False, "F4": False, "F5": False}
 
 
+def test_a_last_payment_after_the_reporting_date_reads_as_none_as_when_the_clock_is_set_back(promises):
+    date = pd.Timestamp("2026-05-15")
+    then = rk.promise_outcomes(promises, reporting_date=date)
+    frozen, _ = freeze({"promises": promises}, date)
+    columns = ["facility_id", "paid_amount", "is_due", "is_kept", "is_mostly_kept", "is_paid_late", "is_paid_early"]
+    pd.testing.assert_frame_equal(
+        then[columns].reset_index(drop=True), rk.promise_outcomes(frozen["promises"], reporting_date=date)[columns]
+    )
+    # F5 pays on 16 May: on the 15th nobody knows of its 100
+    assert rk.promise_kept_rates(then)["paid_amount"].iloc[0] == 279.99
+
+
 def test_time_to_kept_is_the_aalen_johansen_curve_with_open_promises_censored(promises):
     told = rk.promise_outcomes(promises, reporting_date=DATE)
     curves = rk.time_to_kept(told, reporting_date=DATE)["all"]
@@ -129,6 +142,15 @@ def test_history_knows_only_what_was_over_on_the_day():
     assert history["n_kept_before"].tolist() == [0, 0, 1, 1, 0]
     assert history["paid_share_before"].tolist()[2:4] == [1.0, 0.5]
     assert history["paid_share_before"].isna().tolist() == [True, True, False, False, True]
+
+
+def test_what_came_too_late_is_no_share_paid():
+    rows = [
+        ("F1", "2026-01-01", "2026-01-10", 100.0, 100.0, "2026-01-16", "a"),  # a day after the days of grace
+        ("F1", "2026-03-01", "2026-03-08", 100.0, 0.0, None, "a"),
+    ]
+    history = rk.promise_history(rk.promise_outcomes(made(rows), reporting_date=DATE))
+    assert history[["n_before", "n_kept_before", "paid_share_before"]].iloc[1].tolist() == [1, 0, 0.0]
 
 
 def test_arrears_and_usual_instalment_by_hand():
@@ -257,6 +279,14 @@ def test_a_score_never_reads_who_the_debtor_is(column):
         rk.PromiseScoreModel(formula=f"~ own_kept_logit + {column}")
 
 
+@pytest.mark.parametrize(
+    "column", ["paid_amount", "paid_date", "is_due", "is_kept", "is_mostly_kept", "is_paid_late", "is_paid_early"]
+)
+def test_a_score_never_reads_what_became_of_the_promise(column):
+    with pytest.raises(rk.RefusedColumnError, match=f"{column}: known only afterwards"):
+        rk.PromiseScoreModel(formula=f"~ own_kept_logit + {column}")
+
+
 def test_too_few_promises_are_said_to_be_too_few(history):
     with pytest.raises(rk.InsufficientDataError, match="30 promises kept and 30 broken"):
         rk.PromiseScoreModel().fit(history, cut_off="2024-01-20")
@@ -266,6 +296,19 @@ def test_faults_of_the_log_are_all_named(promises):
     wrong = promises.assign(promised_amount=[0.0] + [1.0] * 7, paid_amount=[-1.0] + [1.0] * 7)
     with pytest.raises(rk.ContractError, match="2 rules"):
         rk.promise_outcomes(wrong, reporting_date=DATE)
+    wrong.loc[2, "due_date"] = pd.Timestamp("2026-04-30")
+    with pytest.raises(rk.ContractError, match="3 rules") as error:
+        rk.promise_outcomes(wrong, reporting_date=DATE)
+    assert "due_date must not lie before promise_date: 1 row, first row 2" in str(error.value)
+
+
+def test_a_promise_without_its_group_is_named_and_none_at_all_too(promises):
+    told = rk.promise_outcomes(promises.assign(unit=[None] + ["alpha"] * 7), reporting_date=DATE)
+    assert rk.promise_kept_rates(told)["n_promises"].iloc[0] == 8
+    with pytest.raises(rk.ContractError, match="unit must not be missing: 1 row, first row 0"):
+        rk.promise_kept_rates(told, by="unit")
+    with pytest.raises(rk.InsufficientDataError, match="no promise was made by 2026-04-30"):
+        rk.promise_outcomes(promises, reporting_date="2026-04-30")
 
 
 @pytest.mark.slow

@@ -201,3 +201,87 @@ def test_claim_that_is_not_contradicted_is_not_called_proven():
     )
     text = sentences.sentence_promise_score(measures, n_promises=90, claimed_accuracy=0.89, p_value=0.4)
     assert plain(text).endswith("An accuracy of 89 % is not contradicted by these promises (p = 0.400).")
+
+
+def test_a_score_tried_on_few_promises_tells_no_share():
+    names = ["auc", "accuracy", "trivial_accuracy"]
+    measures = pd.DataFrame({"measure": names, "value": 0.5, "lower": 0.1, "upper": 0.9})
+    text = sentences.sentence_promise_score(measures, n_promises=6, claimed_accuracy=None, p_value=np.nan)
+    assert text == "Too few promises made later have fallen due to try the score."
+
+
+def test_units_that_could_not_be_tested_are_not_said_to_agree():
+    told = pd.DataFrame(
+        {"unit": ["a", "b"], "n_predictions": 50, "predicted": 0.8, "observed": 0.8, "p_value": [0.5, np.nan]}
+    )
+    assert plain(sentences.sentence_predictions(told)) == (
+        "Probabilities stated by 1 unit agree with what came as far as chance lets one tell. Those of b could not be "
+        "tested."
+    )
+    text = sentences.sentence_predictions(told.tail(1))
+    assert text == "No unit's stated probabilities can be held against what came. Those of b could not be tested."
+
+
+def test_a_recovery_is_told_as_of_the_reporting_date_and_not_within_days_of_filing():
+    rows = pd.DataFrame({"design": ["standardised", "naive"], "difference": [0.12, 0.3], "lower": [0.06, 0.24]})
+    rows = rows.assign(upper=[0.18, 0.36], p_value=0.01, n_cases=900)
+    common = {"overlap_rate": 0.9, "n_young": 0, "days": 365}
+    text = plain(sentences.sentence_packages(rows, outcome="recovered", n_unknown=30, **common))
+    assert "12.0 points more recovered by the reporting date" in text
+    assert "Of 30 more the outcome is not known. Cases filed earlier have had longer to recover." in text
+    assert "365" not in text
+    assert "within 365 days" in plain(sentences.sentence_packages(rows, outcome="won", **common))
+
+
+def test_work_that_waits_stands_beside_no_older_pace():
+    load = pd.DataFrame({"court": "a", "n_filed": [30, 40], "n_finished": [20, 0], "n_pending": [90, 130]})
+    load = load.assign(backlog_months=[60.0, np.nan], is_complete=True)
+    text = sentences.sentence_court_load(load)
+    assert text.endswith("in 1 of 1 court: a, where 130 cases wait.")
+
+
+def test_costs_that_are_not_known_are_said_so():
+    total = pd.DataFrame({"n_cases": [300], "recovered_amount": 2e6, "cost_amount": 3e5, "cost_per_recovered": 0.15})
+    part = plain(sentences.sentence_court_costs(total.assign(n_unknown=40), currency="USD"))
+    assert part.endswith("0.15 for each unit recovered. Of 40 cases one or the other is not known.")
+    none = total.assign(n_unknown=300, recovered_amount=np.nan, cost_amount=np.nan, cost_per_recovered=np.nan)
+    assert sentences.sentence_court_costs(none, currency="USD").startswith("Of no case is it known")
+
+
+def costs(n_cases, n_unknown=(0, 0, 0)):
+    n_cases, n_unknown = list(n_cases), list(n_unknown)
+    frame = pd.DataFrame(
+        {
+            "court": ["a", "b", "c", "all"],
+            "n_cases": [*n_cases, sum(n_cases)],
+            "claim_amount": [900.0, 500.0, 90.0, 1490.0],
+            "recovered_amount": [400.0, 200.0, 50.0, 650.0],
+            "cost_amount": [40.0, 30.0, 20.0, 90.0],
+            "net_amount": [360.0, 170.0, 30.0, 560.0],
+            "n_unknown": [*n_unknown, sum(n_unknown)],
+        }
+    )
+    return frame.assign(cost_per_recovered=frame["cost_amount"] / frame["recovered_amount"])
+
+
+def test_the_costs_of_one_small_court_are_not_the_total_less_the_others():
+    page = rk.court_cost_table(costs([50, 20, 3]))
+    assert page["court"].tolist() == ["a", "others", "all"]
+    assert page["n_cases"].tolist() == [50, 23, 73]
+    assert page["cost_per_recovered"].tolist() == pytest.approx([0.1, 50 / 250, 90 / 650])
+    assert page.columns.tolist() == [*costs([1, 1, 1]).columns.drop("n_unknown")]
+    large = rk.court_cost_table(costs([50, 20, 13]))
+    pd.testing.assert_frame_equal(large, costs([50, 20, 13]).drop(columns="n_unknown"))
+    shown = rk.show_table(page, caption="Costs", count_col="n_cases", total_row=True).text
+    assert "<10" not in shown
+
+
+def test_costs_known_of_few_cases_are_merged_and_those_known_of_none_are_not_nought():
+    few = rk.court_cost_table(costs([50, 20, 30], [0, 0, 27]))
+    assert few["court"].tolist() == ["a", "others", "all"]
+    assert np.isnan(few["cost_per_recovered"].iloc[1])
+    frame = costs([50, 3, 8], [50, 3, 8])
+    money = ["recovered_amount", "cost_amount", "net_amount"]
+    none = rk.court_cost_table(frame.assign(**dict.fromkeys(money, np.nan), cost_per_recovered=np.nan))
+    assert none["court"].tolist() == ["a", "others", "all"]
+    assert none[money].isna().all(None)

@@ -252,6 +252,38 @@ def test_brier_score_by_hand():
     assert found == pytest.approx([0.21, 0.085, 0.0625, 0.1875])
 
 
+@pytest.mark.parametrize(
+    ("said", "came", "p_value"),
+    [
+        ([1.0] * 20, [1] * 19 + [0], 0.0),  # what was certain did not come
+        ([0.0] * 20, [0] * 19 + [1], 0.0),  # what was impossible came
+        ([1.0] * 10 + [0.0] * 10, [1] * 10 + [0] * 10, 1.0),
+        ([0.5] * 6 + [1.0] * 4, [1] * 10, 2 * 0.5**6),  # six heads of six tosses, both sides
+        ([0.5] * 6, [1, 1, 1, 0, 0, 0], 1.0),
+    ],
+)
+def test_calibration_without_variance_is_tested_exactly(said, came, p_value):
+    row = rk.predictive_accuracy(pd.DataFrame({"unit": "a", "predicted_prob": said, "is_kept": came})).iloc[0]
+    assert row["p_value"] == pytest.approx(p_value, abs=EXACT)
+    assert np.isnan(row["z"])
+
+
+def test_a_unit_that_predicts_nothing_has_its_columns_all_the_same():
+    none = pd.DataFrame({"unit": list("ab"), "predicted_prob": np.nan, "is_kept": [True, False]})
+    table = rk.predictive_accuracy(none)
+    assert table[["unit", "n_predictions", "n_without"]].to_numpy().tolist() == [["a", 0, 1], ["b", 0, 1]]
+    some = rk.predictive_accuracy(none.assign(predicted_prob=0.8))
+    assert table.columns.tolist() == some.columns.tolist()
+    assert table[some.columns[3:]].isna().all(None)
+
+
+def test_a_prediction_without_its_unit_is_named():
+    frame = pd.DataFrame({"unit": ["a", None], "predicted_prob": 0.8, "is_kept": [True, False]})
+    with pytest.raises(rk.ContractError, match="unit must not be missing: 1 row, first row 1"):
+        rk.predictive_accuracy(frame)
+    assert rk.predictive_accuracy(frame, unit_col=None)["n_predictions"].tolist() == [2]
+
+
 def test_test_of_calibration_holds_its_level_and_sees_boasting():
     rng = np.random.default_rng(13)
     rejected = boasted = 0

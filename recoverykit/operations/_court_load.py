@@ -7,7 +7,7 @@ import pandas as pd
 
 from recoverykit.estimators._rows import check_choice
 from recoverykit.operations._cents import sums_of_cents
-from recoverykit.operations._court_cases import read_court
+from recoverykit.operations._court_cases import KNOWN_MONEY, read_court
 from recoverykit.vocabulary import WHOLE_BOOK
 
 #: Length of a period in months.
@@ -44,7 +44,7 @@ def court_capacity(
     """
     check_choice("period", period, list(PERIODS))
     date = pd.Timestamp(reporting_date)
-    cases = read_court(court, date)
+    cases = read_court(court, date, by=[by] if by else [])
     group = cases[by] if by else pd.Series(WHOLE_BOOK, index=cases.index, name="group")
     tables = []
     for name, own in cases.groupby(group, sort=True):
@@ -90,27 +90,38 @@ def court_costs(
     -------
     DataFrame
         One row per group and a last row ``all`` that is the exact sum of the others: n_cases, claim_amount,
-        recovered_amount, cost_amount, net_amount (recovered less cost), cost_per_recovered (missing where nothing was
-        recovered) and recovery_rate (recovered / claimed). Open cases stand with what they have cost and brought so
-        far; cost comes first and money later, so that a young court looks dear.
+        recovered_amount and cost_amount (of the cases of which they are known; missing where of none), net_amount
+        (recovered less cost), cost_per_recovered (missing where nothing was recovered), recovery_rate (recovered /
+        claimed) and n_unknown (cases of which the recovered amount or the cost is not known: they are in none of the
+        three before). Open cases stand with what they have cost and brought so far; cost comes first and money later,
+        so that a young court looks dear.
 
     Raises
     ------
     ContractError, InsufficientDataError
         As in ``court_phases``.
     """
-    cases = read_court(court, pd.Timestamp(reporting_date))
     columns = [by] if isinstance(by, str) else list(by)
-    money = ["claim_amount", "recovered_amount", "cost_amount"]
-    parts = []
-    for keys, frame in ((columns, cases), (columns, cases.assign(**dict.fromkeys(columns, WHOLE_BOOK)))):
-        sums = sums_of_cents(frame, money, keys)
-        sums.insert(0, "n_cases", frame.groupby(keys, sort=True).size())
-        parts.append(sums.reset_index())
-    table = pd.concat(parts, ignore_index=True)
-    table["net_amount"] = (table["recovered_amount"] * 100 - table["cost_amount"] * 100).round() / 100
-    recovered = table["recovered_amount"].where(table["recovered_amount"] > 0)
+    cases = read_court(court, pd.Timestamp(reporting_date), by=columns)
+    parts = [_costs(frame, columns) for frame in (cases, cases.assign(**dict.fromkeys(columns, WHOLE_BOOK)))]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _costs(cases: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return sums, ratios and what is not known by group; sums over no known amount are missing, not nought."""
+    known = cases[list(KNOWN_MONEY)].notna()
+    both = known.all(axis=1)
+    money = ["claim_amount", *KNOWN_MONEY]
+    table = sums_of_cents(cases.fillna(dict.fromkeys(KNOWN_MONEY, 0.0)), money, by)
+    counts = known.assign(n_cases=1, n_known=both).groupby([cases[name] for name in by], sort=True).sum()
+    for name in KNOWN_MONEY:
+        table[name] = table[name].where(counts[name] > 0)
+    whole = sums_of_cents(cases[both], money, by).reindex(table.index)
+    net = (whole["recovered_amount"] * 100 - whole["cost_amount"] * 100).round() / 100
+    table.insert(0, "n_cases", counts["n_cases"])
     return table.assign(
-        cost_per_recovered=table["cost_amount"] / recovered,
-        recovery_rate=table["recovered_amount"] / table["claim_amount"],
-    )
+        net_amount=net,
+        cost_per_recovered=whole["cost_amount"] / whole["recovered_amount"].where(whole["recovered_amount"] > 0),
+        recovery_rate=whole["recovered_amount"] / whole["claim_amount"],
+        n_unknown=counts["n_cases"] - counts["n_known"],
+    ).reset_index()

@@ -15,7 +15,7 @@ from scipy import stats
 from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._rows import check_choice, check_columns, check_level
 from recoverykit.operations._court_cases import read_court
-from recoverykit.operations._log_border import check_score_formula
+from recoverykit.operations._log_border import COURT_OUTCOMES, check_score_formula
 
 Array = NDArray[np.float64]
 OUTCOMES = ("judgment", "won", "recovered")
@@ -46,6 +46,8 @@ class PackageEffect:
         Filed early enough to be judged.
     n_young, n_outside : int
         Filed too late; and old enough, but in a stratum without enough of both kinds.
+    n_unknown : int
+        Old enough, but it is not known whether anything was recovered; 0 for other outcomes.
     """
 
     estimates: pd.DataFrame
@@ -56,6 +58,7 @@ class PackageEffect:
     n_cases: int
     n_young: int
     n_outside: int
+    n_unknown: int = 0
 
     @property
     def overlap_rate(self) -> float:
@@ -82,15 +85,16 @@ def package_effect(
         As in ``court_phases``.
     reporting_date : date-like
     outcome : {"judgment", "won", "recovered"}
-        A judgment, a judgment won outright, or any recovery (``recovered_amount`` above 0; as known on the reporting
-        date), within the horizon after filing.
+        A judgment or a judgment won outright within the horizon after filing; or any recovery by the reporting date
+        (``recovered_amount`` above 0, which carries no date): cases filed earlier have had longer to recover. Cases of
+        which the amount is not known are left out of it and counted.
     horizon_days : int
-        Only cases filed at least so long ago are compared, so that none is censored.
+        Only cases filed at least so long ago are compared, so that no judgment is censored.
     strata : sequence of str
         Columns within whose values cases are compared, known when the case was filed. Columns about the person and
         outcomes are refused.
     n_size_bands : int
-        Bands of claim size, by quantiles of the claims compared; 1 for none.
+        Bands of claim size, by quantiles of the claims compared, fewer where claims are equal; 1 for none.
     minimum_per_arm : int
         Cases of either kind that a stratum needs; others lie outside the overlap and are counted.
     level : float
@@ -103,9 +107,10 @@ def package_effect(
     Raises
     ------
     ContractError, InsufficientDataError, ValueError
-        When columns are missing, no stratum has enough of both kinds, or an option is not allowed.
+        When columns are missing, no case is old enough or known, no stratum has enough of both kinds, or an option is
+        not allowed.
     RefusedColumnError
-        When a stratum reads a column that may not be used.
+        When a stratum reads a column that may not be used: about the person, or known only after the filing.
 
     Notes
     -----
@@ -121,7 +126,7 @@ def package_effect(
     if horizon_days < 1 or n_size_bands < 1 or minimum_per_arm < 2:
         raise ValueError("horizon_days and n_size_bands must be 1 or more, minimum_per_arm 2 or more")
     for name in strata:
-        check_score_formula(f"~ `{name}`")
+        check_score_formula(f"~ `{name}`", afterwards=COURT_OUTCOMES)
     check_columns(court, strata, table="court")
     date = pd.Timestamp(reporting_date)
     cases = read_court(court, date)
@@ -130,9 +135,14 @@ def package_effect(
         raise InsufficientDataError(
             f"no case was filed {horizon_days} days before {date:%Y-%m-%d}; shorten the horizon"
         )
-    ready = old.assign(
-        came=_came(old, outcome, horizon_days),
-        claim_size=_bands(old["claim_amount"], n_size_bands),
+    told = old[old["recovered_amount"].notna()] if outcome == "recovered" else old
+    if told.empty:
+        raise InsufficientDataError(
+            f"of no case filed by then is recovered_amount known on {date:%Y-%m-%d}; take another outcome"
+        )
+    ready = told.assign(
+        came=_came(told, outcome, horizon_days),
+        claim_size=_bands(told["claim_amount"], n_size_bands),
     )
     columns = [*strata, *(["claim_size"] if n_size_bands > 1 else [])]
     table = _strata(ready, columns, minimum_per_arm)
@@ -146,12 +156,12 @@ def package_effect(
     n_compared = int((compared["n_complete"] + compared["n_incomplete"]).sum())
     return PackageEffect(
         pd.DataFrame(estimates), table, _balance(ready, table, columns), outcome, horizon_days, len(ready),
-        len(cases) - len(old), len(ready) - n_compared,
+        len(cases) - len(old), len(ready) - n_compared, len(old) - len(told),
     )  # fmt: skip
 
 
 def _came(cases: pd.DataFrame, outcome: str, horizon_days: int) -> Array:
-    """Return 1.0 where the outcome came within the horizon."""
+    """Return 1.0 where the outcome came: a judgment within the horizon, a recovery by the reporting date."""
     if outcome == "recovered":
         return np.asarray(cases["recovered_amount"] > 0, dtype=float)
     last = cases["filing_date"] + pd.Timedelta(days=horizon_days)
@@ -160,9 +170,9 @@ def _came(cases: pd.DataFrame, outcome: str, horizon_days: int) -> Array:
 
 
 def _bands(claims: pd.Series, n_bands: int) -> pd.Series:
-    """Return bands of claim size by quantiles, named by their limits in whole units."""
-    edges = np.unique(np.quantile(claims, np.linspace(0.0, 1.0, n_bands + 1)))
-    inner = edges[1:-1]
+    """Return bands of claim size by quantiles, named by their place: ``band 1 of 4``; equal claims share a band."""
+    inner = np.unique(np.quantile(claims, np.linspace(0.0, 1.0, n_bands + 1)[1:-1]))
+    inner = inner[inner < claims.max()]  # above the largest claim there is nobody
     names = [f"band {place + 1} of {len(inner) + 1}" for place in range(len(inner) + 1)]
     return pd.Series(np.array(names, dtype=object)[np.searchsorted(inner, claims, side="left")], index=claims.index)
 

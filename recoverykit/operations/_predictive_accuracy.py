@@ -11,6 +11,11 @@ from recoverykit.operations._exact_intervals import binomial_interval
 from recoverykit.vocabulary import WHOLE_BOOK
 
 Array = NDArray[np.float64]
+#: What is told of a unit beside its counts.
+MEASURES = (
+    "predicted", "observed", "lower", "upper", "brier_score", "reliability", "resolution", "uncertainty",
+    "within_groups", "z", "p_value",
+)  # fmt: skip
 
 
 def predictive_accuracy(
@@ -28,7 +33,8 @@ def predictive_accuracy(
     Parameters
     ----------
     frame : DataFrame
-        One row per prediction whose outcome is known. Rows without a prediction are passed over and counted.
+        One row per prediction whose outcome is known, each with its unit. Rows without a prediction are passed over and
+        counted.
     predicted_col, event_col : str
         Probability in [0, 1], and whether the event came.
     unit_col : str, optional
@@ -44,18 +50,21 @@ def predictive_accuracy(
     DataFrame
         One row per unit: unit, n_predictions, n_without (rows without a prediction), predicted (mean), observed, lower,
         upper, brier_score, reliability (0 is best), resolution (more is better), uncertainty, within_groups, and
-        z, p_value of Spiegelhalter's test that the probabilities are calibrated.
+        z, p_value of Spiegelhalter's test that the probabilities are calibrated. For a unit without a prediction all
+        but the counts are missing.
 
     Raises
     ------
     ContractError, InsufficientDataError, ValueError
-        When a column is missing, a prediction lies outside [0, 1], or an option is not allowed.
+        When a column is missing, a row has no unit, a prediction lies outside [0, 1], or an option is not allowed.
 
     Notes
     -----
     Brier score = reliability - resolution + uncertainty + within_groups (Murphy 1973, J. Appl. Meteorology 12:595-600;
     the last part, from unequal predictions within a group, Stephenson, Coelho & Jolliffe 2008, Weather and Forecasting
-    23:752-757), exactly. Test: Spiegelhalter (1986), Statistics in Medicine 5:421-433.
+    23:752-757), exactly. Test: Spiegelhalter (1986), Statistics in Medicine 5:421-433. Where all that was stated is 0,
+    1/2 or 1 it has no variance and z is missing; the p-value is then 0 where what was stated as certain did not come
+    (or as impossible came), and otherwise that of the exact binomial test of the halves, 1 without any.
 
     Examples
     --------
@@ -74,9 +83,10 @@ def predictive_accuracy(
     came, found = event_flags(frame, event_col)
     outside = ~np.isnan(predicted) & ~((predicted >= 0) & (predicted <= 1))
     found += broken(frame, f"{predicted_col} must be a probability between 0 and 1", outside)
+    units = pd.Series(WHOLE_BOOK, index=frame.index) if unit_col is None else frame[unit_col]
+    found += broken(frame, f"{unit_col} must not be missing", units.isna().to_numpy())
     if found:
         raise ContractError(found)
-    units = pd.Series(WHOLE_BOOK, index=frame.index) if unit_col is None else frame[unit_col]
     rows = []
     codes, names = pd.factorize(units, sort=True)
     for place, unit in enumerate(names):
@@ -116,15 +126,25 @@ def brier_parts(predicted: Array, came: Array, n_groups: int) -> dict[str, float
 
 
 def _accuracy(predicted: Array, came: Array, n_groups: int, level: float, mid_p: bool) -> dict[str, float]:
-    """Return the measures of one unit; empty where it predicted nothing."""
+    """Return the measures of one unit; all missing where it predicted nothing."""
     n = len(came)
     if n == 0:
-        return {}
+        return dict.fromkeys(MEASURES, np.nan)
     lower, upper = binomial_interval(came.sum(), n, level=level, mid_p=mid_p)
-    variance = float(np.sum((1.0 - 2.0 * predicted) ** 2 * predicted * (1.0 - predicted)))
-    z = float(np.sum((came - predicted) * (1.0 - 2.0 * predicted)) / np.sqrt(variance)) if variance > 0 else np.nan
     facts = {"predicted": float(predicted.mean()), "observed": float(came.mean())}
     limits = {"lower": float(lower), "upper": float(upper)}
-    return (
-        facts | limits | brier_parts(predicted, came, n_groups) | {"z": z, "p_value": float(2 * stats.norm.sf(abs(z)))}
-    )
+    z, p_value = _calibration(predicted, came)
+    return facts | limits | brier_parts(predicted, came, n_groups) | {"z": z, "p_value": p_value}
+
+
+def _calibration(predicted: Array, came: Array) -> tuple[float, float]:
+    """Return Spiegelhalter's z and its p-value; the exact p-value, without z, where all stated is 0, 1/2 or 1."""
+    variance = float(np.sum((1.0 - 2.0 * predicted) ** 2 * predicted * (1.0 - predicted)))
+    if variance > 0:
+        z = float(np.sum((came - predicted) * (1.0 - 2.0 * predicted)) / np.sqrt(variance))
+        return z, float(2 * stats.norm.sf(abs(z)))
+    halves = predicted == 0.5
+    if (came[~halves] != predicted[~halves]).any():
+        return float("nan"), 0.0
+    n = int(halves.sum())
+    return float("nan"), float(stats.binomtest(int(came[halves].sum()), n, 0.5).pvalue) if n else 1.0

@@ -33,8 +33,9 @@ def promise_history(
     -------
     DataFrame
         The rows of ``outcomes`` with n_before and n_kept_before (promises of the same facility whose window was over
-        the day before), paid_share_before (mean share paid of them, each 1 at most; missing without any),
-        weeks_to_due, and with instalments months_past_due (of the oldest instalment due and not fully paid on that day,
+        the day before), paid_share_before (mean share paid of them within their windows, each 1 at most, and none where
+        the last payment came too late: how much had come before cannot be told; missing without any), weeks_to_due, and
+        with instalments months_past_due (of the oldest instalment due and not fully paid on that day,
         12 at most), amount_log_ratio (logarithm of the promise to the latest instalment that had fallen due; 0 where
         there was none) and has_instalment; with episodes months_since_default (of the last default before that day; 0
         where there was none) and exposure_log_ratio (logarithm of the promise to its EAD; 0 where there was none).
@@ -44,10 +45,11 @@ def promise_history(
     ContractError, InsufficientDataError
         When a column is missing or rows break a rule.
     """
-    check_columns(outcomes, ["facility_id", "promise_date", "due_date", "window_end", "is_due", "is_kept"])
+    told_of = ["facility_id", "promise_date", "due_date", "window_end", "is_due", "is_kept", "is_paid_late"]
+    check_columns(outcomes, [*told_of, "promised_amount", "paid_amount"], table="outcomes")
     told = outcomes.assign(_place=np.arange(len(outcomes)))
     over = told[told["is_due"]].sort_values("window_end", kind="stable")
-    share = (over["paid_amount"] / over["promised_amount"]).clip(upper=1.0)
+    share = (over["paid_amount"] / over["promised_amount"]).clip(upper=1.0).mask(over["is_paid_late"], 0.0)
     past = pd.DataFrame(
         {
             "facility_id": over["facility_id"],

@@ -21,7 +21,7 @@ from recoverykit.estimators._formulas import (
     learn_design,
 )
 from recoverykit.estimators._rows import check_columns, check_level
-from recoverykit.operations._log_border import check_score_formula
+from recoverykit.operations._log_border import PROMISE_OUTCOMES, check_score_formula
 from recoverykit.operations._shrinkage_kernels import Prior, beta_prior
 
 Array = NDArray[np.float64]
@@ -56,7 +56,7 @@ class PromiseScoreModel:
     def __post_init__(self) -> None:
         """Check the formula."""
         if self.formula is not None:
-            check_score_formula(self.formula)
+            check_score_formula(self.formula, afterwards=PROMISE_OUTCOMES)
 
     def fit(self, history: pd.DataFrame, *, cut_off: pd.Timestamp | str) -> "PromiseScoreFit":
         """Learn from the promises whose window was over by the cut-off, and from nothing later.
@@ -95,7 +95,7 @@ class PromiseScoreModel:
         ready = _features(learnt, prior)
         there = [n for n in (*_ALWAYS, *_WHERE_KNOWN) if n in ready and np.ptp(ready[n].to_numpy(float)) > 0]
         formula = self.formula or f"~ {' + '.join(there) or '1'}"
-        variables = check_score_formula(formula)
+        variables = check_score_formula(formula, afterwards=PROMISE_OUTCOMES)
         found = check_variables(ready, variables)
         if found:
             raise ContractError(found)

@@ -10,6 +10,7 @@ import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from recoverykit.errors import ContractError, InsufficientDataError, Violation
+from recoverykit.estimators._rows import broken
 from recoverykit.operations._contact_kinds import CallAfterConversation, CallFrequency, ContactHours, ContactRule
 from recoverykit.operations._contact_rule_sets import CHINA, RULE_SETS, US_REG_F, RuleSet
 
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 COLUMNS = ("action_id", "facility_id", "action_time", "kind", "result", "unit")
+#: Without one of these an action could be held against no rule, or against that of another facility. A result may be
+#: missing: then it is none of those that a rule leaves out.
+_NEEDED = ("action_id", "facility_id", "action_time", "kind", "unit")
 BREACH_COLUMNS = ("rule", "facility_id", "action_time", "unit", "action_id", "n_actions", "actions")
 
 
@@ -56,7 +60,7 @@ def check_contacts(actions: pd.DataFrame, rules: str | RuleSet = "us_reg_f") -> 
     ValueError
         If there is no rule set of that name.
     ContractError
-        If the log lacks columns or moments; all of them at once.
+        If the log lacks columns, moments, facilities, kinds, units or names of actions; all of them at once.
     InsufficientDataError
         If hours are to be checked and every moment of the log is midnight: then it holds days, not times.
 
@@ -222,14 +226,12 @@ def _prepared(actions: pd.DataFrame, rules: RuleSet) -> pd.DataFrame:
 
 def _check_log(actions: pd.DataFrame) -> None:
     found = [Violation("actions", f"column {name} is missing") for name in COLUMNS if name not in actions]
-    if "action_time" in actions:
-        if not pd.api.types.is_datetime64_dtype(actions["action_time"]):
-            words = "action_time must be a moment on the debtor's clock (datetime64 without a time zone)"
-            found.append(Violation("actions", f"{words}, found {actions['action_time'].dtype}"))
-        elif actions["action_time"].isna().any():
-            found.append(
-                Violation("actions", "action_time must not be missing", int(actions["action_time"].isna().sum()))
-            )
+    if "action_time" in actions and not pd.api.types.is_datetime64_dtype(actions["action_time"]):
+        words = "action_time must be a moment on the debtor's clock (datetime64 without a time zone)"
+        found.append(Violation("actions", f"{words}, found {actions['action_time'].dtype}"))
+    for name in _NEEDED:
+        if name in actions:
+            found += broken(actions, f"{name} must not be missing", actions[name].isna().to_numpy(), table="actions")
     if found:
         raise ContractError(found)
 

@@ -6,6 +6,7 @@ average the days of decided cases alone would praise a court for deciding its ea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ class PhaseDurations:
         One row per group and outcome: group, outcome, n_cases (that entered the phase), n_events, n_open, median_days
         (day by which half of all cases had this outcome; missing where it never was half), lower, upper (of it), and
         for each horizon ``prob_N``, ``lower_N``, ``upper_N``, ``n_at_risk_N``: the probability of the outcome by day N,
-        missing where nobody was observed as long.
+        missing where nobody was observed as long. Without a row where no case has ended yet.
     curves : dict of str to dict of str to StepCurve
         Group to outcome to Aalen-Johansen curve; times are days.
     level : float
@@ -72,7 +73,8 @@ def court_phases(court: pd.DataFrame, *, reporting_date: pd.Timestamp | str) -> 
     ----------
     court : DataFrame
         case_id, facility_id, court, unit, filing_date, hearing_date, judgment_date, settlement_date, withdrawal_date,
-        enforcement_date, judgment, package_complete, claim_amount, recovered_amount, cost_amount. Not changed.
+        enforcement_date, judgment, package_complete, claim_amount, recovered_amount, cost_amount (the last two empty
+        where not known). Not changed.
     reporting_date : date-like
         Nothing later is read: a date after it is not known yet.
 
@@ -82,24 +84,25 @@ def court_phases(court: pd.DataFrame, *, reporting_date: pd.Timestamp | str) -> 
         One row per case and phase that the case entered: case_id, court, unit, package_complete, phase (of
         ``PHASES``), start_date, days and outcome: ``hearing``, ``judgment``, ``enforcement``, ``settled``,
         ``withdrawn``, ``no_claim`` (the judgment was lost, so that there is nothing to enforce) or ``open``
-        (censored). Without a hearing, a judgment ends the phase from filing to hearing.
+        (censored). Without a hearing, a judgment ends the phase from filing to hearing. A case that ended before a
+        phase began does not enter it.
 
     Raises
     ------
     ContractError, InsufficientDataError
-        When a column is missing, dates lie in an impossible order, or there is no case.
+        When a column is missing, dates lie in an impossible order, or no case was filed by the reporting date.
     """
     date = pd.Timestamp(reporting_date)
     cases = read_court(court, date)
     parts = []
     for phase, (begin, goal, name) in PHASES.items():
-        entered = cases[cases[begin].notna()]
+        # a hearing that was set for a day after the settlement never began
+        entered = cases[cases[begin].notna() & ~(cases["end_date"] < cases[begin])]
         # The first of these wins a tie: a case settled on the day of its judgment is settled, as in ``win_rates``.
         ends = _OTHER_ENDS | {goal: name} if name == "judgment" else {goal: name} | _OTHER_ENDS
         if phase == "filing_to_hearing":
             ends |= {"judgment_date": "judgment"}
-        dates = pd.DataFrame({column: entered[column] for column in ends})
-        dates = dates.where(dates.ge(entered[begin], axis=0))
+        dates = entered[list(ends)]
         first = dates.min(axis=1)
         outcome = pd.Series("open", index=entered.index)
         for column in reversed(ends):
@@ -174,7 +177,7 @@ def phase_durations(
                 "n_events": int(counts.loc[group].get(outcome, 0)),
             }
             table.append(row | {"n_open": n_open} | _half(curve) | _by_horizons(curve, own, horizons))
-    return PhaseDurations(phase, pd.DataFrame(table), curves, level)
+    return PhaseDurations(phase, _durations(table, horizons), curves, level)
 
 
 def win_rates(
@@ -215,8 +218,8 @@ def win_rates(
     of the rate, so that it favours courts and units whose easy cases end first: compare cases filed long ago.
     """
     check_level(level)
-    cases = read_court(court, pd.Timestamp(reporting_date))
     columns = [by] if isinstance(by, str) else list(by)
+    cases = read_court(court, pd.Timestamp(reporting_date), by=columns)
     keys = [cases[name] for name in columns] or [pd.Series(WHOLE_BOOK, index=cases.index, name="group")]
     flags = pd.DataFrame({f"n_{name}": (cases["ending"] == name).astype(np.int64) for name in _ENDINGS})
     table = flags.groupby(keys, sort=True).sum()
@@ -229,6 +232,15 @@ def win_rates(
     closed = table["n_cases"] - table["n_open"]
     table["settled_rate"] = table["n_settled"] / closed.where(closed > 0)
     return table.reset_index()
+
+
+def _durations(rows: list[dict[str, Any]], horizons: Sequence[int]) -> pd.DataFrame:
+    """Return rows as a table that has its columns and their types also where no case has ended."""
+    texts, counts = ["group", "outcome"], ["n_cases", "n_events", "n_open"]
+    numbers = ["median_days", "lower", "upper"]
+    numbers += [f"{name}_{day}" for day in dict.fromkeys(horizons) for name in ("prob", "lower", "upper", "n_at_risk")]
+    types: dict[str, Any] = dict.fromkeys(counts, np.int64) | dict.fromkeys(numbers, float)
+    return pd.DataFrame(rows, columns=[*texts, *counts, *numbers]).astype(types)
 
 
 def _half(curve: StepCurve) -> dict[str, float]:

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from recoverykit.curves import StepCurve
-from recoverykit.estimators._rows import check_columns, check_level
+from recoverykit.errors import ContractError, InsufficientDataError, Violation
+from recoverykit.estimators._rows import broken, check_columns, check_level
 from recoverykit.estimators.nonparametric import aalen_johansen_by
 from recoverykit.operations._cents import cents, sums_of_cents
 from recoverykit.operations._exact_intervals import binomial_interval
-from recoverykit.operations._log_border import check_order, read_log
+from recoverykit.operations._log_border import order_faults, read_log
 from recoverykit.operations._promise_history import promise_history
 from recoverykit.operations._promise_score import PromiseScoreFit, PromiseScoreModel
 from recoverykit.operations._promise_trial import PromiseScoreEvaluation, evaluate_promise_score
@@ -36,6 +37,7 @@ __all__ = [
 GRACE_DAYS = 5
 #: Share of the promise that counts as mostly kept.
 MOSTLY_KEPT = 0.80
+_ORDER = (("promise_date", "due_date"), ("promise_date", "paid_date"))
 
 
 def promise_outcomes(
@@ -53,7 +55,8 @@ def promise_outcomes(
         facility_id, promise_date, due_date, promised_amount (> 0), paid_amount (paid between promise and the end of
         grace, as far as known), and where they are known paid_date (last payment), unit, predicted_prob. Not changed.
     reporting_date : date-like
-        Promises made later are left out; a payment dated later is not read.
+        Promises made later are left out. Where the last payment is dated later, nothing counts as paid: how much had
+        come by then cannot be told.
     grace_days : int
         Days after the due date within which a payment still keeps the promise, 0 or more.
     mostly : float
@@ -62,15 +65,16 @@ def promise_outcomes(
     Returns
     -------
     DataFrame
-        The rows of ``promises`` made by the reporting date, with window_end (due date and grace), is_due (the window
-        was over on the reporting date), is_kept and is_mostly_kept (missing while open), is_paid_late (the last payment
-        came after the window, so that the promise counts as broken) and is_paid_early (paid in full but still open:
-        out of the rate).
+        The rows of ``promises`` made by the reporting date, paid_amount as known then, with window_end (due date and
+        grace), is_due (the window was over on the reporting date), is_kept and is_mostly_kept (missing while open),
+        is_paid_late (the last payment came after the window, so that the promise counts as broken) and is_paid_early
+        (paid in full but still open: out of the rate).
 
     Raises
     ------
     ContractError, InsufficientDataError, ValueError
-        When a column is missing, rows break a rule, or an option is not allowed.
+        When a column is missing, rows break a rule, no promise was made by the reporting date, or an option is not
+        allowed.
 
     Examples
     --------
@@ -101,24 +105,33 @@ def promise_outcomes(
         dates=["promise_date", "due_date"],
         later_dates=["paid_date"],
         amounts={"promised_amount": True, "paid_amount": False},
+        further=_faults,
     )
-    check_order(read, [("promise_date", "due_date"), ("promise_date", "paid_date")], table="promises")
+    if read.empty:
+        raise InsufficientDataError(f"no promise was made by {date:%Y-%m-%d}; take a later reporting date")
     end = read["due_date"] + pd.Timedelta(days=grace_days)
     due = end <= date
-    promised, paid = cents(read["promised_amount"]), cents(read["paid_amount"])
-    last = pd.to_datetime(told["paid_date"], errors="coerce").loc[read.index]
-    late = last > end
+    is_paid_later = told.loc[read.index, "paid_date"].notna() & read["paid_date"].isna()
+    paid_amount = read["paid_amount"].mask(is_paid_later, 0.0)
+    promised, paid = cents(read["promised_amount"]), cents(paid_amount)
+    late = read["paid_date"] > end
     kept, mostly_kept = (
         pd.Series(paid >= least, index=read.index) for least in (promised, np.ceil(mostly * promised - 1e-6))
     )
     return read.assign(
+        paid_amount=paid_amount,
         window_end=end,
         is_due=due,
         is_kept=(kept & ~late).astype("boolean").where(due),
         is_mostly_kept=(mostly_kept & ~late).astype("boolean").where(due),
         is_paid_late=late & due,
-        is_paid_early=kept & ~due & ~(last > date),
+        is_paid_early=kept & ~due,
     )
+
+
+def _faults(read: pd.DataFrame) -> list[Violation]:
+    """Return what is wrong with the order of dates."""
+    return order_faults(read, _ORDER, table="promises")
 
 
 def promise_kept_rates(
@@ -131,7 +144,7 @@ def promise_kept_rates(
     outcomes : DataFrame
         From ``promise_outcomes``.
     by : str or sequence of str
-        Columns of the groups; none for all promises together.
+        Columns of the groups, with a value in every row; none for all promises together.
     level, mid_p
         Of the exact binomial interval, which takes promises as independent.
 
@@ -145,11 +158,16 @@ def promise_kept_rates(
     Raises
     ------
     ContractError, InsufficientDataError, ValueError
-        When a column is missing, there is no promise, or ``level`` is not allowed.
+        When a column is missing, a promise has no group, there is no promise, or ``level`` is not allowed.
     """
     check_level(level)
     columns = [by] if isinstance(by, str) else list(by)
     check_columns(outcomes, [*columns, "is_due", "is_kept", "is_mostly_kept", "is_paid_early"], table="outcomes")
+    found: list[Violation] = []
+    for name in columns:
+        found += broken(outcomes, f"{name} must not be missing", outcomes[name].isna().to_numpy(), table="outcomes")
+    if found:
+        raise ContractError(found)
     shown = outcomes if columns else outcomes.assign(group=WHOLE_BOOK)
     keys = columns or ["group"]
     counted = pd.DataFrame(

@@ -27,7 +27,7 @@ def plot_contact_breaches(by_unit: pd.DataFrame) -> ReportFigure:
     Returns
     -------
     ReportFigure
-        Its alternative text names the unit with the highest share under each rule.
+        Its alternative text names, of the units whose share may be shown, the one with the highest under each rule.
     """
     title = "Which units break the contact rules, and how often?"
     shown = by_unit[by_unit["n_contacts"] >= MINIMUM_CELL_COUNT]
@@ -73,5 +73,6 @@ def _words(shown: pd.DataFrame, rules: list[str]) -> str:
             told.append(f"{name}: no unit with {MINIMUM_CELL_COUNT} breaches or more")
             continue
         unit, rate = rows.set_index("unit")["breach_rate"].agg(["idxmax", "max"])
-        told.append(f"{name}: most often {unit}, {format_share(rate)} of its contacts")
+        among = f"of units with {MINIMUM_CELL_COUNT} breaches or more, most often"
+        told.append(f"{name}: {among} {unit}, {format_share(rate)} of its contacts")
     return f"{'. '.join(told)}."

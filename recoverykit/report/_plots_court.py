@@ -68,6 +68,8 @@ def plot_court_phases(
     """
     start, goal = (part.replace("_", " ") for part in phase.split("_to_"))
     title = f"From {start} to {goal}: how do cases end, and when?"
+    if not any(curves.values()):
+        return not_shown(title, "No case has ended yet: not shown")
     sizes = {name: _at_risk(own) for name, own in curves.items()}
     names = [name for name in curves if sizes[name] >= MINIMUM_CELL_COUNT]
     if not names:

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from recoverykit.report import theme
 from recoverykit.report._axes import PERCENT, flat_label
 from recoverykit.report._plots_survival import not_shown
+from recoverykit.report._small_cells import is_small
 from recoverykit.report.figures import ReportFigure
 from recoverykit.report.formats import WORD_SPACE, format_cell, format_count, format_share, interval_words
 from recoverykit.report.theme import themed
@@ -15,6 +16,7 @@ from recoverykit.vocabulary import MINIMUM_CELL_COUNT
 
 #: Shares above which a cell is so dark that its text is white.
 _DARK = 0.55
+_FEW = f"fewer than {MINIMUM_CELL_COUNT}"
 _LINES = {"independent": "instalments as\nindependent", "clustered": "instalments of one\nobligor hang together"}
 
 
@@ -25,32 +27,40 @@ def plot_pre_due_arms(arms: pd.DataFrame, *, days: int) -> ReportFigure:
     Parameters
     ----------
     arms : DataFrame
-        arm, n_instalments, n_delinquent, delinquency_rate, lower, upper. Arms with too few instalments are not drawn.
+        arm, n_instalments, n_delinquent, delinquency_rate, lower, upper. Arms with too few instalments are not drawn;
+        where delinquent ones number from 1 to 9, the words stand in place of the dot.
     days : int
         Days past due that make an instalment delinquent.
 
     Returns
     -------
     ReportFigure
-        Its alternative text gives each arm's share with its interval.
+        Its alternative text gives each arm's share with its interval where it is drawn.
     """
     title = f"Instalments {days} days past due, by arm"
     shown = arms[arms["n_instalments"] >= MINIMUM_CELL_COUNT]
     if shown.empty:
         return not_shown(title, "Too few instalments to show")
+    small = shown["n_delinquent"].map(is_small).to_numpy(bool)
+    if small.all():
+        return not_shown(title, "Too few delinquent instalments to show")
     figure = theme.new_figure(1.2 + 0.5 * len(shown))
     ax = figure.subplots()
     heights = range(len(shown))[::-1]
-    for height, (_, row) in zip(heights, shown.iterrows(), strict=True):
+    for height, is_few, (_, row) in zip(heights, small, shown.iterrows(), strict=True):
+        if is_few:  # share and number of instalments together would tell the number
+            ax.text(0.0, height, f" {_FEW} delinquent", va="center", color=theme.MUTED)
+            continue
         ax.plot([row["lower"], row["upper"]], [height, height], color=theme.ACCENT, linewidth=2.0, alpha=0.5)
         ax.plot(row["delinquency_rate"], height, "o", color=theme.ACCENT, markersize=6)
     names = [f"{_words(row['arm'])}\nn = {format_count(row['n_instalments'])}" for _, row in shown.iterrows()]
     _side_axis(ax, list(heights), names)
-    ax.set_xlim(0, 1.15 * float(shown["upper"].max()))
+    ax.set_xlim(0, 1.15 * float(shown.loc[~small, "upper"].max()))
     ax.set_xlabel(f"Share of instalments not paid in full {days} days after the due date")
     told = [
-        f"{_words(row['arm'])} {format_share(row['delinquency_rate'])}{interval_words(row['lower'], row['upper'])}"
-        for _, row in shown.iterrows()
+        f"{_words(row['arm'])} "
+        + (_FEW if is_few else format_share(row["delinquency_rate"]) + interval_words(row["lower"], row["upper"]))
+        for is_few, (_, row) in zip(small, shown.iterrows(), strict=True)
     ]
     caption = (
         "Every instalment counts in the arm to which its facility was assigned, whatever was done. Lines are Wilson "

@@ -2,9 +2,12 @@
 
 import pandas as pd
 
-from recoverykit.report.formats import WORD_SPACE, format_count, format_share, listed, number_of
+from recoverykit.report._small_cells import format_total, is_small
+from recoverykit.report.formats import SUPPRESSED, WORD_SPACE, format_count, format_share, listed, number_of
 from recoverykit.report.labels import label_of
 from recoverykit.vocabulary import MINIMUM_CELL_COUNT
+
+_FEW = f"fewer than {MINIMUM_CELL_COUNT}"
 
 
 def sentence_source_columns(columns: pd.DataFrame) -> str:
@@ -51,10 +54,13 @@ def sentence_contact_breaches(by_unit: pd.DataFrame, *, title: str) -> str:
 
 
 def _rule_words(rule: str, rows: pd.DataFrame) -> str:
-    """Say how many contacts break a rule; a total that would give away a single withheld number is told as a bound."""
+    """Say how many contacts break a rule; no total gives away a single number that the table withholds."""
     words = label_of(rule)
     name = f"{words[:1].lower()}{words[1:]}"
-    n_breaches, contacts = int(rows["n_breaches"].sum()), f"{format_count(int(rows['n_contacts'].sum()))} contacts"
+    n_breaches, n_contacts = int(rows["n_breaches"].sum()), int(rows["n_contacts"].sum())
+    contacts = f"{format_total(rows['n_contacts']).replace(SUPPRESSED, _FEW)} contacts"
+    if rows["n_contacts"].map(is_small).sum() == 1:
+        n_contacts = 10 * round(n_contacts / 10)  # the share must not tell what the words round
     small = rows["n_breaches"].between(1, MINIMUM_CELL_COUNT - 1)
     if n_breaches == 0:
         return f"{name}, none of {contacts}"
@@ -62,5 +68,5 @@ def _rule_words(rule: str, rows: pd.DataFrame) -> str:
         return f"{name}, fewer than {MINIMUM_CELL_COUNT} of {contacts}"
     if small.sum() == 1:
         return f"{name}, more than {format_count(int(rows.loc[~small, 'n_breaches'].sum()))} of {contacts}"
-    share = format_share(n_breaches / int(rows["n_contacts"].sum()), digits=2)
+    share = format_share(n_breaches / n_contacts, digits=2)
     return f"{name}, {format_count(n_breaches)} of {contacts}{WORD_SPACE}({share})"

@@ -73,7 +73,9 @@ def sentence_endings(row: pd.Series) -> str:
     )
 
 
-def sentence_packages(estimates: pd.DataFrame, *, overlap_rate: float, n_young: int, outcome: str, days: int) -> str:
+def sentence_packages(
+    estimates: pd.DataFrame, *, overlap_rate: float, n_young: int, outcome: str, days: int, n_unknown: int = 0
+) -> str:
     r"""Say what complete packages change among like cases, and how far off the naive contrast is.
 
     Parameters
@@ -87,7 +89,9 @@ def sentence_packages(estimates: pd.DataFrame, *, overlap_rate: float, n_young: 
     outcome : str
         What the difference is of.
     days : int
-        Within how many days of filing.
+        Within how many days of filing. A recovery carries no date: it is told as of the reporting date.
+    n_unknown : int
+        Cases of which the outcome is not known.
 
     Examples
     --------
@@ -112,11 +116,15 @@ def sentence_packages(estimates: pd.DataFrame, *, overlap_rate: float, n_young: 
     young = (
         f" {format_cell(n_young, words=True).capitalize()} cases were filed too late to be judged." if n_young else ""
     )
+    unknown = f" Of {format_cell(n_unknown, words=True)} more the outcome is not known." if n_unknown else ""
+    is_dated = outcome != "recovered"
+    when = f"within {days} days" if is_dated else "by the reporting date"
+    unequal = "" if is_dated else " Cases filed earlier have had longer to recover."
     return (
-        f"Among cases of the same court and size a complete package goes with {points} {outcome} within {days} days "
-        f"({span}); {format_share(overlap_rate)} of the cases can be so compared.{young} Taken as they are, cases "
-        f"differ by {abs(100 * naive['difference']):.1f} points, which also holds that complete packages have other "
-        "cases."
+        f"Among cases of the same court and size a complete package goes with {points} {outcome} {when} ({span}); "
+        f"{format_share(overlap_rate)} of the cases can be so compared.{young}{unknown}{unequal} Taken as they are, "
+        f"cases differ by {abs(100 * naive['difference']):.1f} points, which also holds that complete packages have "
+        "other cases."
     )
 
 
@@ -141,12 +149,10 @@ def sentence_court_load(load: pd.DataFrame, *, by: str = "court") -> str:
     a, where 65 cases wait (8.7 months of work).
     """
     whole = load[load["is_complete"]].groupby(by, sort=True).tail(4)
-    sums = whole.groupby(by, sort=True).agg(
-        filed=("n_filed", "sum"),
-        finished=("n_finished", "sum"),
-        pending=("n_pending", "last"),
-        backlog=("backlog_months", "last"),
-    )
+    sums = whole.groupby(by, sort=True).agg(filed=("n_filed", "sum"), finished=("n_finished", "sum"))
+    # the last row as it stands: an aggregate "last" would pass over a backlog that is missing, for an older one
+    last = whole.groupby(by).tail(1).set_index(by)
+    sums = sums.assign(pending=last["n_pending"], backlog=last["backlog_months"])
     sums = sums[sums["filed"] >= MINIMUM_CELL_COUNT]
     if sums.empty:
         return "Too few cases were filed in the last periods to judge what waits."
@@ -169,22 +175,27 @@ def sentence_court_costs(costs: pd.DataFrame, *, currency: str) -> str:
     Parameters
     ----------
     costs : DataFrame
-        Last row the total: n_cases, recovered_amount, cost_amount, cost_per_recovered, from ``court_costs``.
+        Last row the total: n_cases, recovered_amount, cost_amount, cost_per_recovered and n_unknown, from
+        ``court_costs``.
     currency : str
         Its code.
 
     Examples
     --------
     >>> costs = pd.DataFrame({"n_cases": [300], "recovered_amount": [2e6], "cost_amount": [3e5],
-    ...                       "cost_per_recovered": [0.15]})
+    ...                       "cost_per_recovered": [0.15], "n_unknown": [0]})
     >>> print(sentence_court_costs(costs, currency="USD").replace("\u202f", " ").replace("\u00a0", " "))
     Court has brought USD 2.00 m and cost USD 300,000, 0.15 for each unit recovered.
     """
     total = costs.iloc[-1]
+    n_unknown = total.get("n_unknown", 0)
+    if n_unknown == total["n_cases"] >= MINIMUM_CELL_COUNT:
+        return "Of no case is it known what it has brought and what it has cost."
     if total["n_cases"] < MINIMUM_CELL_COUNT or is_missing(total["cost_per_recovered"]):
         return "Nothing has been recovered in court yet, or too few cases were filed to show it."
+    rest = f" Of {format_cell(n_unknown, words=True)} cases one or the other is not known." if n_unknown else ""
     return (
         f"Court has brought {format_money(total['recovered_amount'], currency)} and cost "
         f"{format_money(total['cost_amount'], currency)}, {format_ratio(total['cost_per_recovered'])} for each unit "
-        "recovered."
+        f"recovered.{rest}"
     )

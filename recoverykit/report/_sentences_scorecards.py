@@ -215,6 +215,8 @@ def sentence_promise_score(
     A kept promise has the higher score in 72.0 % (69.0 % to 75.0 %) of pairs.
     An accuracy of 89 % does not hold here (p below 0.001).
     """
+    if n_promises < MINIMUM_CELL_COUNT:
+        return "Too few promises made later have fallen due to try the score."
     words = {
         row["measure"]: f"{format_share(row['value'])}{interval_words(row['lower'], row['upper'])}"
         for row in measures.to_dict("records")
@@ -249,13 +251,18 @@ def sentence_predictions(accuracy: pd.DataFrame) -> str:
     told = accuracy[accuracy["n_predictions"] >= MINIMUM_CELL_COUNT]
     if told.empty:
         return "No unit has stated enough probabilities to be judged."
+    untested = told.loc[told["p_value"].isna(), "unit"].astype(str).tolist()
+    rest = f" Those of {listed(untested)} could not be tested." if untested else ""
+    told = told[told["p_value"].notna()]
+    if told.empty:
+        return f"No unit's stated probabilities can be held against what came.{rest}"
     # With several units tested at once each is held against its share of 5 % (Bonferroni).
     off = told[told["p_value"] < 0.05 / len(told)]
     n = number_of(len(told), "unit", "units")
     if off.empty:
-        return f"Probabilities stated by {n} agree with what came as far as chance lets one tell."
+        return f"Probabilities stated by {n} agree with what came as far as chance lets one tell.{rest}"
     named = [
         f"{row['unit']} said {format_share(row['predicted'])} and {format_share(row['observed'])} came"
         for row in off.to_dict("records")
     ]
-    return f"Probabilities stated by {len(off)} of {n} are off by more than chance: {listed(named)}."
+    return f"Probabilities stated by {len(off)} of {n} are off by more than chance: {listed(named)}.{rest}"

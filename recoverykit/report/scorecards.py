@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
+from recoverykit.report._small_cells import merge_small
 from recoverykit.report.blocks import HtmlBlock
 from recoverykit.report.formats import WORD_SPACE, Kind, format_count, format_value, is_missing
 from recoverykit.report.tables import WITHHELD, show_table
@@ -20,6 +22,7 @@ MEASURES: dict[str, tuple[str, Kind]] = {
     "calibration_gap": ("Kept less stated", "share"),
     "right_party_rate": ("Right party reached", "share"),
 }
+_OTHERS = "others"
 #: Marks a value on too few cases to compare the unit with others.
 _FEW = "*"
 
@@ -69,6 +72,48 @@ def show_scorecards(
         table[name] = [_cell(rows.loc[unit], MEASURES[name][1]) if unit in rows.index else WITHHELD for unit in units]
     labels = {"unit": "Unit"} | {name: MEASURES[name][0] for name in names}
     return show_table(table, caption=f"{caption} ({_FEW} too few cases to compare)", labels=labels)
+
+
+def court_cost_table(costs: pd.DataFrame, *, by: str = "court") -> pd.DataFrame:
+    """Return the costs of courts as they may stand on a page beside their total: courts of few cases are merged.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        The column of the groups, n_cases, claim_amount, recovered_amount, cost_amount, net_amount, cost_per_recovered
+        and n_unknown, last row the total, from ``court_costs``.
+    by : str
+        Name of the groups' column.
+
+    Returns
+    -------
+    DataFrame
+        The same columns without n_unknown. A single court of few cases, withheld, would be the total less the others;
+        the row ``others`` stands for it and for the next larger ones until it has enough. Its cost_per_recovered is
+        missing where an amount of its cases is not known.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"court": ["a", "b", "c", "all"], "n_cases": [50, 20, 3, 73], "n_unknown": 0})
+    >>> money = {"claim_amount": 9.0, "recovered_amount": 4.0, "cost_amount": 1.0, "net_amount": 3.0}
+    >>> court_cost_table(frame.assign(**money, cost_per_recovered=0.25))[["court", "n_cases"]].to_numpy().tolist()
+    [['a', 50], ['others', 23], ['all', 73]]
+    """
+    sums = ["n_cases", "claim_amount", "recovered_amount", "cost_amount", "net_amount"]
+    whole = costs.iloc[:-1]
+    n_known = whole["n_cases"] - whole["n_unknown"]
+    # sums rest on the cases of which they are known, a row without any on all its cases
+    parts = whole[[by, *sums, "n_unknown"]].assign(rests_on=n_known.where(n_known > 0, whole["n_cases"]))
+    merged = merge_small(parts, name_col=by, count_col="rests_on", rest=_OTHERS)
+    is_known = merged["n_unknown"] == 0
+    ratio = merged["cost_amount"] / merged["recovered_amount"].where(is_known & (merged["recovered_amount"] > 0))
+    own = merged[by].map(whole.set_index(by)["cost_per_recovered"])
+    merged = merged.assign(cost_per_recovered=own.fillna(ratio))
+    # a sum over amounts of which none is known is not nought
+    none = (merged[by] == _OTHERS) & (merged["n_unknown"] == merged["n_cases"])
+    merged.loc[none, sums[2:]] = np.nan
+    shown = [by, *sums, "cost_per_recovered"]
+    return pd.concat([merged[shown], costs[shown].tail(1)], ignore_index=True)
 
 
 def _cell(row: pd.Series, kind: Kind) -> str:
