@@ -131,6 +131,18 @@ class TestGray:
         assert table.loc["card", "expected"] == pytest.approx(1 / 2 + 2 / 5, abs=EXACT)
         assert table.loc["auto", "expected"] == pytest.approx(1 / 2 + 3 / 5 + 1, abs=EXACT)
 
+    def test_an_outcome_that_only_one_segment_could_have_costs_the_others_no_test(self):
+        # Sold in month 20, when no auto was followed any more.
+        late = pd.DataFrame({"months": [20], "outcome": ["sold"], "product": ["card"], "resolved": [True]})
+        book = pd.concat([SIX.replace({"outcome": {"sold": "open"}}), late], ignore_index=True)
+        tests = gray(book)
+        assert 0 < tests["cured"].p_value < 1
+        assert (tests["sold"].degrees_of_freedom, tests["sold"].to_record()["p_value"]) == (0, None)
+        assert np.isnan([tests["sold"].statistic, tests["sold"].p_value]).all()
+        assert "cannot be compared" in tests["sold"].sentence()
+        with pytest.raises(InsufficientDataError, match="whenever sold happened"):
+            gray(book.replace({"outcome": {"cured": "open"}}))
+
     def test_an_only_outcome_without_ties_gives_the_score_of_the_log_rank_test(self):
         rng = np.random.default_rng(6)
         book = random_book(6).assign(months=rng.exponential(9, 400))

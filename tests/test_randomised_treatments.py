@@ -118,6 +118,35 @@ class TestIntentionToTreat:
         assert found.standard_error == pytest.approx(outside.bse["dummy"], rel=1e-6)
         assert found.standard_error > 1.2 * rk.intention_to_treat(frame, outcome_col="paid_rate").standard_error
 
+    @pytest.mark.parametrize(
+        "obligors", [["A"] * 10 + ["B"] * 10, ["A"] * 20, ["A"] * 10 + list("BCDEFGHIJK")], ids=["two", "one", "eleven"]
+    )
+    def test_an_arm_that_is_one_obligor_has_no_robust_error(self, obligors):
+        # The residuals of an arm sum to 0; as one cluster it would have a variance of 0 whatever its loans did.
+        frame = two_arms((5, 5), (3, 7)).assign(obligor=obligors)
+        with pytest.raises(rk.InsufficientDataError, match="two clusters in each arm are the least"):
+            rk.intention_to_treat(frame, outcome_col="cured", cluster_col="obligor")
+
+    def test_two_obligors_in_each_arm_are_enough(self):
+        frame = two_arms((5, 5), (3, 7)).assign(obligor=np.repeat(list("ABCD"), 5))
+        assert rk.intention_to_treat(frame, outcome_col="cured", cluster_col="obligor").standard_error > 0
+
+    @pytest.mark.parametrize(
+        ("treated", "control", "ratio"),
+        [((10, 0), (5, 5), 2.0), ((5, 5), (10, 0), 0.5), ((0, 10), (5, 5), 0.0), ((10, 0), (10, 0), 1.0)],
+    )
+    def test_a_ratio_needs_the_outcome_in_the_control_only(self, treated, control, ratio):
+        found = rk.intention_to_treat(two_arms(treated, control), outcome_col="cured")
+        row = found.measures.set_index("measure").loc["risk_ratio"]
+        assert row["effect"] == ratio
+        assert row["lower"] <= ratio < row["upper"]
+        swapped = rk.intention_to_treat(two_arms(treated, control), outcome_col="cured", control="visit")
+        turned = swapped.measures.set_index("measure").loc["risk_ratio"]
+        if ratio == 0:  # the control of the swapped comparison has none
+            assert turned[["effect", "lower", "upper"]].isna().all()
+        else:
+            assert turned["upper"] == pytest.approx(1 / row["lower"])
+
     def test_swapping_the_arms_turns_the_sign(self):
         one = rk.intention_to_treat(two_arms(), outcome_col="cured")
         other = rk.intention_to_treat(two_arms(), outcome_col="cured", control="visit")
@@ -128,6 +157,26 @@ class TestIntentionToTreat:
         frame["is_followed"] = np.arange(len(frame)) % 5 > 0
         found = rk.intention_to_treat(frame, outcome_col="cured", treated="visit", followed_col="is_followed")
         assert found.n_treated + found.n_control + found.exclusions["n_units"].sum() == len(frame)
+
+    def test_flags_that_are_text_are_refused_not_taken_for_true(self):
+        frame = two_arms().assign(is_followed="False")
+        with pytest.raises(rk.ContractError, match="is_followed must be True or False"):
+            rk.intention_to_treat(frame, outcome_col="cured", followed_col="is_followed")
+
+    def test_all_faults_are_listed_at_once(self):
+        columns = {"obligor": np.arange(150), "is_followed": True, "weight": 1.0}
+        frame = two_arms().assign(**columns).astype({"obligor": object, "cured": object, "is_followed": object})
+        frame.loc[0, "obligor"], frame.loc[1, "cured"] = None, "yes"
+        frame.loc[2, "is_followed"], frame.loc[3, "weight"] = None, 0.0
+        named = {"cluster_col": "obligor", "followed_col": "is_followed", "weights_col": "weight"}
+        with pytest.raises(rk.ContractError, match=r"(?s)obligor.*is_followed.*weight.*cured") as caught:
+            rk.intention_to_treat(frame, outcome_col="cured", **named)
+        assert [violation.first_keys for violation in caught.value.violations] == [
+            ("row 0",),
+            ("row 2",),
+            ("row 3",),
+            ("row 1",),
+        ]
 
     @pytest.mark.parametrize("kind", ["rule", "discretion"])
     def test_arms_that_were_not_drawn_by_lot_are_refused(self, kind):
@@ -165,6 +214,31 @@ class TestBalance:
         assert table.loc["ltv_ratio", "standardised_difference"] == pytest.approx(-2 / np.sqrt(5))
         assert table.loc["product: b", ["treated", "control"]].tolist() == [0.0, 0.5]
 
+    def test_a_difference_without_any_spread_is_infinite_and_keeps_its_sign(self):
+        frame = pd.DataFrame({"arm": ["visit"] * 2 + ["control"] * 2, "ltv_ratio": [1, 1, 2, 2]})
+        assert rk.balance_table(frame, columns=["ltv_ratio"])["standardised_difference"].item() == -np.inf
+        swapped = rk.balance_table(frame, columns=["ltv_ratio"], control="visit")
+        assert swapped["standardised_difference"].item() == np.inf
+
+    @pytest.mark.parametrize("weight", [np.nan, 0.0, -1.0, np.inf, "two"])
+    def test_faults_of_weights_arms_and_columns_are_listed_at_once(self, weight):
+        frame = pd.DataFrame({"arm": ["visit"] * 3 + ["control"] * 3, "ltv_ratio": [1.0, 3, 2, 6, 4, np.nan]})
+        frame["weight"] = pd.Series([1.0, weight, 1, 1, 1, 1], dtype=object)
+        frame.loc[0, "arm"] = None
+        with pytest.raises(rk.ContractError) as caught:
+            rk.balance_table(frame, columns=["ltv_ratio"], weights_col="weight")
+        rules = {violation.rule: violation.first_keys for violation in caught.value.violations}
+        assert rules == {
+            "arm must not be missing": ("row 0",),
+            "weight must be a number above 0": ("row 1",),
+            "ltv_ratio must not be missing": ("row 5",),
+        }
+
+    def test_an_arm_of_one_unit_is_refused(self):
+        frame = pd.DataFrame({"arm": ["visit", "control", "control"], "ltv_ratio": [1.0, 2.0, 3.0]})
+        with pytest.raises(rk.InsufficientDataError, match="visit has 1 units"):
+            rk.balance_table(frame, columns=["ltv_ratio"])
+
     def test_outcomes_are_no_baseline(self):
         with pytest.raises(rk.RefusedColumnError, match="recovery"):
             rk.balance_table(two_arms().assign(recovery_amount=1.0), columns=["recovery_amount"])
@@ -196,6 +270,19 @@ class TestSequentialLooks:
 
     def test_one_look_at_the_end_is_a_single_test(self):
         assert rk.sequential_boundaries([1.0])["z_bound"].item() == pytest.approx(1.959964, abs=1e-6)
+
+    @pytest.mark.parametrize("first", [0.003, 0.001, 1e-6])
+    def test_a_very_early_look_spends_nothing_and_leaves_a_single_test(self, first):
+        found = rk.sequential_boundaries([first, 1.0])["z_bound"]
+        assert found.tolist() == [pytest.approx(30.0), pytest.approx(1.959964, abs=1e-5)]
+
+    def test_daily_looks_over_a_year_hold_the_error_that_was_planned(self):
+        # 20,000 experiments without effect; 4 standard errors of 5 % are 0.0062.
+        days = np.arange(1, 366)
+        bounds = rk.sequential_boundaries(days / 365)["z_bound"].to_numpy()
+        z = np.cumsum(np.random.default_rng(7).normal(size=(20_000, 365)), axis=1) / np.sqrt(days)
+        assert np.all(np.diff(bounds) <= 0)
+        assert np.mean((np.abs(z) >= bounds).any(axis=1)) == pytest.approx(0.05, abs=0.0062)
 
     @pytest.mark.parametrize("spending", ["obrien_fleming", "pocock"])
     def test_type_one_error_of_five_looks_is_held_while_naive_peeking_errs_in_14_percent(self, spending):
@@ -370,6 +457,27 @@ class TestIncidenceEffect:
         found = rk.incidence_effect(self.frame(), **choices, outcome="cured", horizon=6)
         test = rk.gray_test(self.frame(), **choices, by="arm")["cured"]
         assert found.by_outcome.set_index("outcome").loc["cured", "gray_p_value"] == test.p_value
+
+    def test_an_outcome_that_cannot_be_tested_does_not_cost_the_answer(self):
+        # Sold in month 20, when only the visited were still followed. Cured by month 3: 2 of 4 against 1 of 4.
+        frame = self.frame().assign(months=[1, 2, 3, 20, 1, 3, 3, 9])
+        frame["outcome"] = ["cured", "cured", "open", "sold", "cured", "open", "open", "open"]
+        choices = {"duration_col": "months", "outcome_col": "outcome", "outcome": "cured", "horizon": 3}
+        found = rk.incidence_effect(frame, **choices)
+        assert found.effect.effect == pytest.approx(0.25)
+        p_values = found.by_outcome.set_index("outcome")["gray_p_value"]
+        assert 0 < p_values["cured"] < 1
+        assert np.isnan(p_values["sold"])
+        nobody_together = frame.assign(months=[20] * 4 + [9] * 4, outcome=["cured"] * 4 + ["open"] * 4)
+        found = rk.incidence_effect(nobody_together, **choices)
+        assert found.by_outcome["gray_p_value"].isna().all()
+
+    def test_units_without_an_arm_are_no_units_of_another_arm(self):
+        frame = self.frame()
+        frame.loc[1, "arm"], frame.loc[2, "outcome"] = None, None
+        choices = {"duration_col": "months", "outcome_col": "outcome", "outcome": "cured", "horizon": 6}
+        with pytest.raises(rk.ContractError, match=r"(?s)arm must not be missing.*outcome must not be missing"):
+            rk.incidence_effect(frame, **choices)
 
     def test_a_horizon_that_an_arm_did_not_reach_is_refused(self):
         with pytest.raises(rk.InsufficientDataError, match="followed only"):

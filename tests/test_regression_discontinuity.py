@@ -103,6 +103,14 @@ class TestPlainWindowRegression:
         found = rk.regression_discontinuity(frame, **COLUMNS, cutoff=0, **choices)
         assert (found.n_left, found.n_right) == (n_left, n_right)
 
+    def test_a_side_that_is_one_obligor_has_no_robust_error(self):
+        frame = made()
+        one_side = frame.assign(obligor=np.where(frame.score < 0, -1, frame.obligor))
+        options = {"window": 0.4, "method": "window", "errors": "cluster", "cluster_col": "obligor"}
+        for clustered in (one_side, frame.assign(obligor=0)):
+            with pytest.raises(rk.InsufficientDataError, match="two clusters on each side are the least"):
+                rk.regression_discontinuity(clustered, **COLUMNS, cutoff=0, **options)
+
     def test_both_ends_of_a_window_can_be_given(self):
         frame = made()
         half = rk.regression_discontinuity(frame, **COLUMNS, cutoff=0, window=0.4, method="window")
@@ -156,6 +164,27 @@ class TestLocalLines:
         outside = smf.ols("paid ~ score * dummy", kept).fit().params["dummy"]
         found = rk.regression_discontinuity(frame, **COLUMNS, cutoff=0, window=0.5, kernel="uniform")
         assert found.effect == pytest.approx(outside, rel=LINEAR_ALGEBRA)
+
+    def test_units_at_the_very_end_of_the_window_count_where_they_weigh(self):
+        frame = made(1)  # many units exactly at -0.5 and 0.5, where a triangle is 0
+        inner, both = frame.score.abs() < 0.5, frame.score.abs() <= 0.5
+        assert inner.sum() < both.sum()
+        for kernel, kept in (("triangular", inner), ("epanechnikov", inner), ("uniform", both)):
+            found = rk.regression_discontinuity(frame, **COLUMNS, cutoff=0, window=0.5, kernel=kernel)
+            assert found.n_left + found.n_right == kept.sum()
+            assert found.bins["n_units"].sum() == kept.sum()
+
+    def test_a_rare_outcome_far_from_the_cut_off_takes_the_widest_window(self):
+        frame = made().assign(paid=lambda f: (f.score < -0.9) * 1.0)
+        found = rk.regression_discontinuity(frame, **COLUMNS, cutoff=0)
+        assert (found.window_right, found.bias_bandwidth) == (frame.score.abs().max(), frame.score.abs().max())
+        assert np.isfinite([found.effect, found.lower, found.upper]).all()
+
+    @pytest.mark.parametrize("method", ["local_linear", "window"])
+    def test_an_outcome_that_does_not_vary_does_not_jump(self, method):
+        found = rk.regression_discontinuity(made().assign(paid=0.1), **COLUMNS, cutoff=0, method=method)
+        assert (found.effect, found.standard_error, found.p_value) == (0.0, 0.0, 1.0)
+        assert found.lines["value"].tolist() == pytest.approx([0.1] * 4)
 
     def test_a_straight_line_with_a_jump_is_found_exactly(self):
         x = np.linspace(-1, 1, 200)
@@ -264,6 +293,13 @@ class TestChecks:
         assert [c for c in found.cautions if "ead also jump" in c]
         assert not [c for c in found.cautions if "ltv_ratio" in c]
 
+    @pytest.mark.parametrize("method", ["local_linear", "window"])
+    def test_a_covariate_that_jumps_without_any_error_is_named_and_a_constant_one_is_not(self, method):
+        frame = made().assign(ead=lambda f: 1.0 + (f.score >= 0), eir=0.07)
+        found = rk.regression_discontinuity(frame, **COLUMNS, cutoff=0, method=method, balance_cols=["ead", "eir"])
+        assert found.balance["p_value"].tolist() == pytest.approx([0.0, 1.0], abs=1e-12)
+        assert [c for c in found.cautions if c.startswith("ead also jump")]
+
     def test_sensitivity_holds_the_window_in_use_as_it_is(self):
         for method in ("local_linear", "window"):
             window = 0.4 if method == "window" else None
@@ -319,6 +355,20 @@ class TestRefusals:
             rk.regression_discontinuity(made(), **COLUMNS, cutoff=0.89)
         with pytest.raises(rk.InsufficientDataError, match="wider window"):
             rk.regression_discontinuity(made(), **COLUMNS, cutoff=0, window=0.001, method="window")
+
+    def test_a_gap_at_the_cut_off_is_refused_in_words(self):
+        rng = np.random.default_rng(4)
+        score = np.concatenate([rng.uniform(-100, -60, 200), rng.uniform(0, 40, 200)])
+        frame = pd.DataFrame({"score": score, "paid": rng.normal(size=400)})
+        with pytest.raises(rk.InsufficientDataError, match=r"0 different places left of the cut-off within .* window"):
+            rk.regression_discontinuity(frame, **COLUMNS, cutoff=0)
+
+    def test_all_faults_are_listed_at_once(self):
+        frame = made().astype({"obligor": object, "paid": object})
+        frame.loc[0, "obligor"], frame.loc[1, "paid"] = None, "yes"
+        options = {"method": "window", "errors": "cluster", "cluster_col": "obligor"}
+        with pytest.raises(rk.ContractError, match=r"(?s)obligor must not be missing.*paid must be a number"):
+            rk.regression_discontinuity(frame, **COLUMNS, cutoff=0, **options)
 
     @pytest.mark.parametrize(
         "wrong",

@@ -223,6 +223,20 @@ class TestLandmark:
         assert np.log(found.effect) == pytest.approx(outside.params_["treatment"], abs=CONVERGENCE)
         assert found.standard_error == pytest.approx(outside.standard_errors_["treatment"], abs=CONVERGENCE)
 
+    def test_a_missing_outcome_is_a_fault_and_not_censored(self):
+        frame = self.LOANS.assign(outcome=[*self.LOANS["outcome"][:7], None])
+        for estimate in (rk.landmark_hazard_ratio, lambda *a, **k: rk.landmark_effect(*a, **k, horizon=8)):
+            with pytest.raises(rk.ContractError, match=r"outcome must not be missing.*row 7"):
+                estimate(frame, **LOG, landmark=3)
+
+    @pytest.mark.parametrize("name", ["treatment", "had_event"])
+    def test_own_columns_are_read_whatever_their_names(self, name):
+        log = visits_after_three_missed_calls(np.random.default_rng(3), 500)
+        plain = rk.landmark_hazard_ratio(log, **LOG, landmark=1.5, formula="~ reach_score")
+        named = log.rename(columns={"reach_score": name})
+        found = rk.landmark_hazard_ratio(named, **LOG, landmark=1.5, formula=f"~ {name}")
+        assert (found.effect, found.standard_error) == (plain.effect, plain.standard_error)
+
     def test_a_landmark_at_which_nobody_was_treated_is_refused(self):
         with pytest.raises(rk.InsufficientDataError, match="another landmark"):
             rk.landmark_effect(self.LOANS, **LOG, landmark=0.5, horizon=8)
@@ -254,6 +268,23 @@ class TestTimeDependentCox:
     def test_a_visit_at_the_time_of_the_outcome_did_not_bring_it_about(self):
         frame = pd.DataFrame({"months": [3.0], "visit_month": [3.0], "outcome": ["cured"]})
         assert rk.counting_process_rows(frame, **LOG)["treatment"].tolist() == [0.0]
+
+    def test_a_visit_at_the_start_of_a_loan_that_ended_there_did_nothing_either(self):
+        frame = pd.DataFrame({"months": [0.0, 2.0], "visit_month": [0.0, 0.0], "outcome": ["cured", "cured"]})
+        assert rk.counting_process_rows(frame, **LOG)["treatment"].tolist() == [0.0, 1.0]
+
+    @pytest.mark.parametrize("name", ["unit", "entry", "exit", "treatment", "had_event"])
+    def test_own_columns_are_read_whatever_their_names(self, name):
+        log = visits_after_three_missed_calls(np.random.default_rng(4), 500).assign(team=np.arange(500) % 40)
+        plain = rk.time_dependent_effect(log, **LOG, formula="~ team", cluster_col="team")
+        named = log.rename(columns={"team": name})
+        found = rk.time_dependent_effect(named, **LOG, formula=f"~ {name}", cluster_col=name)
+        assert found.to_record()["arms"] == plain.to_record()["arms"]
+        assert (found.effect, found.standard_error) == (plain.effect, plain.standard_error)
+        with pytest.raises(rk.ContractError, match=f"'{name}' has the name of one that is made here"):
+            rk.counting_process_rows(named, **LOG)
+        with pytest.raises(rk.ContractError, match=f"'{name}' is missing"):
+            rk.time_dependent_effect(log, **LOG, formula=f"~ {name}")
 
     def test_partial_likelihood_by_hand(self):
         # Loans: A visited at 1, cured at 2; B cured at 3; C visited at 2, open at 4. Risk sets: at 2 A (treated), B and
@@ -352,6 +383,50 @@ class TestWeighting:
         with pytest.raises(rk.UnsoundComparisonError, match="immortal time"):
             rk.ipw_effect(frame, **STAFF, treated_at_col="visit_month")
 
+    @pytest.mark.parametrize("at", [None, "2 months", pd.Timestamp("2026-03-01")], ids=["missing", "text", "date"])
+    def test_a_time_of_treatment_that_is_no_number_does_not_pass_for_the_start(self, at):
+        frame = discretion(np.random.default_rng(10), 400).assign(paid=lambda f: f.paid.astype(object))
+        frame["visit_month"] = pd.Series([at if treated else None for treated in frame.is_treated])
+        frame.loc[1, "paid"] = "yes"
+        with pytest.raises(rk.ContractError, match=r"(?s)visit_month must be a number where.*paid must be a number"):
+            rk.ipw_effect(frame, **STAFF, treated_at_col="visit_month")
+
+    def test_a_time_of_treatment_is_not_asked_of_the_untreated(self):
+        frame = discretion(np.random.default_rng(10), 400)
+        timed = frame.assign(visit_month=np.where(frame.is_treated, 0.0, np.nan))
+        found = rk.ipw_effect(timed, **STAFF, treated_at_col="visit_month").effect
+        assert found.effect == rk.ipw_effect(frame, **STAFF).effect.effect
+
+    def test_all_faults_are_listed_at_once(self):
+        frame = discretion(np.random.default_rng(10), 400).assign(obligor=np.arange(400))
+        frame = frame.astype({"obligor": object, "paid": object})
+        frame.loc[0, "obligor"], frame.loc[1, "paid"] = None, "yes"
+        for estimate in (rk.ipw_effect, rk.aipw_effect):
+            with pytest.raises(rk.ContractError, match=r"(?s)obligor must not be missing.*paid must be a number"):
+                estimate(frame, **STAFF, cluster_col="obligor")
+
+    def test_a_group_that_is_one_obligor_has_no_robust_error(self):
+        frame = discretion(np.random.default_rng(10), 400)
+        single = frame.assign(obligor=np.where(frame.is_treated, -1, np.arange(400)))
+        for clustered in (single, frame.assign(obligor=0)):
+            with pytest.raises(rk.InsufficientDataError, match="two clusters in each group are the least"):
+                rk.ipw_effect(clustered, **STAFF, cluster_col="obligor")
+
+    @pytest.mark.parametrize("is_binary", [True, False])
+    def test_terms_of_the_outcome_that_a_group_cannot_tell_apart_are_refused(self, is_binary):
+        # No card was treated, so nothing is known of how a treated card would have ended.
+        frame = discretion(np.random.default_rng(10), 600, is_binary=is_binary)
+        frame["is_treated"] &= frame["product"] == "auto"
+        formulas = {"propensity": "~ score", "outcome_formula": "~ score + product"}
+        with pytest.raises(rk.InsufficientDataError, match=r"3 terms, which the .* treated units cannot tell apart"):
+            rk.aipw_effect(frame, **(STAFF | formulas))
+
+    def test_fewer_treated_units_than_terms_of_the_outcome_are_refused(self):
+        frame = discretion(np.random.default_rng(10), 60, is_binary=False).assign(is_treated=np.arange(60) < 4)
+        formulas = {"propensity": "~ 1", "outcome_formula": "~ score + I(score**2) + I(score**3) + product"}
+        with pytest.raises(rk.InsufficientDataError, match="5 terms, which the 4 treated units"):
+            rk.aipw_effect(frame, **(STAFF | formulas))
+
     @pytest.mark.parametrize("column", ["age", "written_off", "health_status"])
     def test_columns_that_may_not_drive_a_treatment_are_refused(self, column):
         frame = discretion(np.random.default_rng(10), 100).assign(**{column: 1.0})
@@ -420,6 +495,20 @@ class TestMessageVariants:
             rk.compare_variants(frame, outcome_col="paid", cluster_col="facility_id").comparisons["p_value"].item()
         )
         assert clustered > loose
+
+    def test_a_variant_that_one_facility_got_has_no_robust_error(self):
+        frame = self.messages({"plain": 0.3, "offer": 0.5}, n=20)
+        facilities = np.where(frame["message_variant"] == "plain", 0, np.arange(40))
+        for clusters in (facilities, np.zeros(40)):
+            with pytest.raises(rk.InsufficientDataError, match="two clusters in each arm are the least"):
+                rk.compare_variants(frame.assign(facility_id=clusters), outcome_col="paid", cluster_col="facility_id")
+
+    def test_all_faults_are_listed_at_once(self):
+        frame = self.messages({"plain": 0.3, "offer": 0.5}, n=20).assign(facility_id=np.arange(40))
+        frame = frame.astype({"facility_id": object, "paid": object})
+        frame.loc[0, "facility_id"], frame.loc[1, "paid"] = None, "yes"
+        with pytest.raises(rk.ContractError, match=r"(?s)facility_id must not be missing.*paid must be a number"):
+            rk.compare_variants(frame, outcome_col="paid", cluster_col="facility_id")
 
     def test_variants_that_staff_chose_are_refused(self):
         frame = self.messages({"plain": 0.3, "offer": 0.5}).assign(assignment="discretion")

@@ -31,7 +31,8 @@ class EqualityTest:
     event_name : str
         The event or outcome compared.
     statistic : float
-        Chi-square under the hypothesis that the curves are the same.
+        Chi-square under the hypothesis that the curves are the same. It and the p-value are NaN where no two segments
+        were at risk together when the event happened.
     degrees_of_freedom : int
         Number of segments that were ever at risk together with others, less 1.
     p_value : float
@@ -56,14 +57,19 @@ class EqualityTest:
         return {
             "method": self.method,
             "event_name": self.event_name,
-            "statistic": self.statistic,
+            "statistic": self.statistic if self.degrees_of_freedom else None,
             "degrees_of_freedom": self.degrees_of_freedom,
-            "p_value": self.p_value,
+            "p_value": self.p_value if self.degrees_of_freedom else None,
             "segments": self.table.to_dict(orient="records"),
         }
 
     def sentence(self) -> str:
         """Say what was compared, and how surprising the differences are if there are none in truth."""
+        if self.degrees_of_freedom == 0:
+            return (
+                f"Event: {self.event_name}. {self.method} test over {len(self.table)} segments: whenever it happened "
+                "all episodes at risk were of one segment, or all ended at once, so they cannot be compared."
+            )
         chance = "below 0.0001" if self.p_value < 1e-4 else f"{self.p_value:.4f}"
         return (
             f"Event: {self.event_name}. {self.method} test over {len(self.table)} segments: chi-square "
@@ -132,6 +138,8 @@ def logrank_test(
     )
     counts = _counts(read, by)
     found = log_rank(n_at_risk=counts.n_at_risk, n_events=counts.n_events[:, :, 0])
+    if found.degrees_of_freedom == 0:
+        raise _not_comparable(event_col)
     return _answer("log-rank", event_col, read, found)
 
 
@@ -164,13 +172,14 @@ def gray_test(
     Returns
     -------
     dict of str to EqualityTest
-        By outcome, in the order of ``aalen_johansen``. Late entry is not provided for: the statistic needs the
-        incidence of each segment from its first month on.
+        By outcome, in the order of ``aalen_johansen``. An outcome at which no two segments were at risk together
+        has no statistic and no p-value (NaN, 0 degrees of freedom). Late entry is not provided for: the statistic needs
+        the incidence of each segment from its first month on.
 
     Raises
     ------
     ContractError, InsufficientDataError
-        As in ``logrank_test``.
+        As in ``logrank_test``; the latter when no outcome at all can be compared.
 
     Notes
     -----
@@ -196,10 +205,10 @@ def gray_test(
         entry_col=None,
     )
     counts = _counts(read, by)
-    return {
-        outcome: _answer("Gray", outcome, read, gray(n_at_risk=counts.n_at_risk, n_events=counts.n_events, outcome=k))
-        for k, outcome in enumerate(read.outcomes)
-    }
+    found = [gray(n_at_risk=counts.n_at_risk, n_events=counts.n_events, outcome=k) for k in range(len(read.outcomes))]
+    if not any(comparison.degrees_of_freedom for comparison in found):
+        raise _not_comparable(" or ".join(read.outcomes))
+    return {name: _answer("Gray", name, read, one) for name, one in zip(read.outcomes, found, strict=True)}
 
 
 def _counts(read: OutcomeRows, by: str | Sequence[str]) -> GroupCounts:
@@ -222,12 +231,15 @@ def _counts(read: OutcomeRows, by: str | Sequence[str]) -> GroupCounts:
     )
 
 
+def _not_comparable(event_name: str) -> InsufficientDataError:
+    return InsufficientDataError(
+        f"whenever {event_name} happened all episodes at risk were of one segment, or all ended at once: the "
+        "segments cannot be compared; use segments that were observed over the same months in default"
+    )
+
+
 def _answer(method: str, event_name: str, read: OutcomeRows, found: Comparison) -> EqualityTest:
-    if found.degrees_of_freedom == 0:
-        raise InsufficientDataError(
-            f"whenever {event_name} happened all episodes at risk were of one segment, or all ended at once: the "
-            "segments cannot be compared; use segments that were observed over the same months in default"
-        )
+    """Return a test; without degrees of freedom it has no statistic and no p-value."""
     n_episodes = np.bincount(read.rows.segments, weights=read.rows.weights, minlength=len(read.rows.names))
     columns = {
         "segment": read.rows.names,
@@ -235,5 +247,7 @@ def _answer(method: str, event_name: str, read: OutcomeRows, found: Comparison) 
         "observed": found.observed,
         "expected": found.expected,
     }
-    p_value = float(chdtrc(found.degrees_of_freedom, found.statistic))
-    return EqualityTest(method, event_name, found.statistic, found.degrees_of_freedom, p_value, pd.DataFrame(columns))
+    freedom = found.degrees_of_freedom
+    statistic = found.statistic if freedom else float("nan")
+    p_value = float(chdtrc(freedom, statistic)) if freedom else float("nan")
+    return EqualityTest(method, event_name, statistic, freedom, p_value, pd.DataFrame(columns))

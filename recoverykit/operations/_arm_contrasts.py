@@ -18,6 +18,8 @@ from statsmodels.stats.proportion import (
     test_proportions_2indep,
 )
 
+from recoverykit.errors import InsufficientDataError
+
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
@@ -45,7 +47,8 @@ class Contrast:
     effect, standard_error, lower, upper, p_value : float
         Treated less control.
     ratio : tuple of float
-        Ratio of the two with its interval; NaN where the control has none of the outcome.
+        Ratio of the two with its interval; NaN where the control has none of the outcome and, with weights or clusters
+        and for means, where either is not above 0.
     arms : DataFrame
         arm, n_units, value, lower, upper; treated first.
     errors : str
@@ -106,7 +109,7 @@ def compare_shares(
         z = (shares[0] - shares[1]) / np.sqrt(_restricted_variance(counts, 0.0))
         p_value = 2 * float(ndtr(-abs(z)))
     ratio = (float("nan"),) * 3
-    if with_ratio and all(0 < h < n for h, n in zip(hits, sizes, strict=True)):
+    if with_ratio and hits[1] > 0:
         limits = _ratio_limits(counts, shares[0] / shares[1], alpha)
         ratio = (shares[0] / shares[1], float(limits[0]), float(limits[1]))
     single = [proportion_confint(h, n, alpha=alpha, method="wilson") for h, n in zip(hits, sizes, strict=True)]
@@ -148,7 +151,7 @@ def compare_means(*, outcome: Array, is_treated: BoolArray, names: tuple[str, st
         standard_error=error,
         lower=effect - spread,
         upper=effect + spread,
-        p_value=_p_value(effect, error, freedom),
+        p_value=two_sided_p_value(effect, error, freedom),
         ratio=_ratio(means, np.diag(variances), float(ndtri(0.5 + level / 2))),
         arms=_arms(names, sizes, means, single),
         errors="Welch's t",
@@ -177,6 +180,11 @@ def compare_robust(
         Weight of each unit; taken as known.
     clusters : ndarray of int of shape (n,) or None
         Obligor of each unit; None gives HC1.
+
+    Raises
+    ------
+    InsufficientDataError
+        When an arm has fewer than two clusters.
     """
     arms = np.column_stack([is_treated, ~is_treated]).astype(float)
     model = WLS(outcome, arms, weights=np.ones(len(outcome)) if weights is None else weights)
@@ -184,6 +192,7 @@ def compare_robust(
         fitted, freedom = model.fit(cov_type="HC1"), float(len(outcome) - 2)
         words = "heteroskedasticity-robust errors (HC1)"
     else:
+        check_clusters(clusters, is_treated, names)
         fitted = model.fit(cov_type="cluster", cov_kwds={"groups": clusters})
         n_clusters = len(np.unique(clusters))
         freedom, words = float(n_clusters - 1), f"errors robust over {n_clusters:,} clusters"
@@ -199,11 +208,35 @@ def compare_robust(
         standard_error=error,
         lower=effect - t * error,
         upper=effect + t * error,
-        p_value=_p_value(effect, error, freedom),
+        p_value=two_sided_p_value(effect, error, freedom),
         ratio=_ratio(means, cov, t),
         arms=_arms(names, sizes, means, single),
         errors=words + ("" if weights is None else ", weights taken as known"),
     )
+
+
+def check_clusters(
+    clusters: NDArray[np.int64], is_treated: BoolArray, names: tuple[str, str], *, where: str = "in each arm"
+) -> None:
+    """Raise InsufficientDataError where a group is a single cluster: its scores sum to 0, as if nothing varied in it.
+
+    Parameters
+    ----------
+    clusters : ndarray of int of shape (n,)
+        Cluster of each unit.
+    is_treated : ndarray of bool of shape (n,)
+        Whether it belongs to the first group.
+    names : tuple of str
+        The two groups, for the message.
+    where : str
+        What a group is, for the message.
+    """
+    counts = [len(np.unique(clusters[side])) for side in (is_treated, ~is_treated)]
+    if min(counts) < 2:
+        raise InsufficientDataError(
+            f"{names[0]} has {counts[0]} and {names[1]} {counts[1]} of the clusters over which errors are robust; two "
+            f"clusters {where} are the least"
+        )
 
 
 def _difference_limits(counts: tuple[int, int, int, int], alpha: float) -> tuple[float, float]:
@@ -253,12 +286,13 @@ def _ratio_limits(counts: tuple[int, int, int, int], estimate: float, alpha: flo
     quantile = float(ndtri(1 - alpha / 2))
 
     def excess(log_ratio: float) -> float:
-        tested = test_proportions_2indep(*counts, value=np.exp(log_ratio), compare="ratio", method="score")
+        with np.errstate(divide="ignore", invalid="ignore"):  # it gives the odds ratio too, which may be infinite
+            tested = test_proportions_2indep(*counts, value=np.exp(log_ratio), compare="ratio", method="score")
         return abs(float(tested.statistic)) - quantile
 
     def limit(side: float) -> float:
-        start = near = float(np.log(estimate))
-        step = _FIRST_STEP
+        start = float(np.log(estimate)) if estimate > 0 else -_WIDEST_LOG_RATIO
+        near, step = start + side * _NEXT_TO, _FIRST_STEP  # at the estimate itself the variance may be 0
         while (far := start + side * step) * side < _WIDEST_LOG_RATIO:
             if excess(far) > 0:
                 return float(np.exp(brentq(excess, near, far)))
@@ -278,7 +312,11 @@ def _ratio(means: list[float], cov: Array, quantile: float) -> tuple[float, floa
     return value, value * float(np.exp(-spread)), value * float(np.exp(spread))
 
 
-def _p_value(effect: float, error: float, freedom: float) -> float:
+def two_sided_p_value(effect: float, error: float, freedom: float) -> float:
+    """Return the p-value of no effect by Student's t, or the normal for infinite degrees of freedom.
+
+    Where the error is 0 an effect is certain, and so is that there is none.
+    """
     if error <= 0:
         return 1.0 if effect == 0 else 0.0
     z = -abs(effect) / error

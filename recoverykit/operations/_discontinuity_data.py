@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recoverykit.errors import ContractError, InsufficientDataError
+from recoverykit.errors import InsufficientDataError, Violation
 from recoverykit.estimators._rows import broken, check_columns
 from recoverykit.operations._discontinuity_kernels import Side
 from recoverykit.operations._treatment_columns import check_numbers, refuse_balance, refuse_drivers
@@ -87,11 +87,10 @@ def read_observations(
         kept, n_missing = frame[is_known], int((~is_known).sum())
         check_columns(kept, needed)
     advice = " (missing='exclude' leaves out, and counts, rows that miss one)" if missing == "refuse" else ""
-    values = check_numbers(kept, [*needed, *balance_cols], advice=advice)
+    faults: list[Violation] = []
     if cluster_col is not None:
-        found = broken(kept, f"{cluster_col} must not be missing", kept[cluster_col].isna().to_numpy())
-        if found:
-            raise ContractError(found)
+        faults = broken(kept, f"{cluster_col} must not be missing", kept[cluster_col].isna().to_numpy())
+    values = check_numbers(kept, [*needed, *balance_cols], advice=advice, faults=faults)
     order = np.argsort(values[running_col], kind="stable")
     running = values[running_col][order]
     is_right = running >= cutoff if right_holds_cutoff else running > cutoff

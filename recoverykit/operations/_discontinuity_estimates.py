@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import ndtri, stdtrit
 from statsmodels.regression.linear_model import OLS
 
 from recoverykit.errors import InsufficientDataError
+from recoverykit.operations._arm_contrasts import check_clusters, two_sided_p_value
 from recoverykit.operations._discontinuity_data import Observations, check_enough, inside
-from recoverykit.operations._discontinuity_kernels import Bandwidths, jump_at_cutoff, select_bandwidths
+from recoverykit.operations._discontinuity_kernels import Bandwidths, jump_at_cutoff, kernel_weights, select_bandwidths
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -43,7 +44,7 @@ class Found:
     lines : DataFrame
         side, place, value.
     near : ndarray of bool
-        Rows inside the window.
+        Rows inside the window that weigh in.
     ends : tuple of float
         Ends of the window.
     bias_bandwidth : float or None
@@ -66,9 +67,8 @@ def estimate_rows(found: Found, level: float) -> pd.DataFrame:
     """Return the estimates by kind of error, with intervals and p-values."""
     rows = []
     for kind, estimate, error, freedom in found.rows:
-        is_normal = not np.isfinite(freedom)
-        spread = error * float(ndtri(0.5 + level / 2) if is_normal else stdtrit(freedom, 0.5 + level / 2))
-        p_value = 2 * float(stdtr(freedom if not is_normal else 1e12, -abs(estimate) / error)) if error > 0 else np.nan
+        quantile = stdtrit(freedom, 0.5 + level / 2) if np.isfinite(freedom) else ndtri(0.5 + level / 2)
+        spread, p_value = error * float(quantile), two_sided_p_value(estimate, error, freedom)
         rows.append((kind, estimate, error, estimate - spread, estimate + spread, p_value))
     return pd.DataFrame(rows, columns=["kind", "effect", "standard_error", "lower", "upper", "p_value"])
 
@@ -93,7 +93,7 @@ def local_lines(data: Observations, values: Array, *, sign: float, kernel: str, 
     check_enough(data, everyone, "in the data")
     chosen = bandwidths or select_bandwidths(*data.sides(values), kernel=kernel)
     ends = (data.cutoff - chosen.main, data.cutoff + chosen.main)
-    near = inside(data.running, ends, "both")
+    near = kernel_weights(data.running - data.cutoff, chosen.main, kernel) > 0  # one at the end may weigh nothing
     check_enough(data, near, f"within {chosen.main:.4g}")
     jump = jump_at_cutoff(*data.sides(values), chosen, kernel=kernel)
     conventional, corrected, scale, takeup_z = jump.conventional, jump.corrected, sign, None
@@ -152,13 +152,18 @@ def ordinary(
     """
     near = inside(data.running, ends, closed)
     _check_regression(data, near, interaction=interaction)
+    if data.clusters is not None:
+        names = ("the right of the cut-off", "the left")
+        check_clusters(data.clusters[near], data.is_right[near], names, where="on each side")
     x, dummy = data.running[near], (data.is_right[near] == (sign > 0)).astype(float)
     columns = {"Intercept": np.ones(len(x)), running_name: x - data.cutoff if interaction else x, "threshold": dummy}
     if interaction:
         columns[f"{running_name}:threshold"] = columns[running_name] * dummy
     design = pd.DataFrame(columns)
-    y, takeup_z, divisor = values[near], None, 1.0
+    origin, takeup_z, divisor = float(values[near][0]), None, 1.0
+    y = values[near] - origin  # measured from there an outcome that does not vary jumps by nothing, not by rounding
     shown = OLS(y, design).fit()
+    params = shown.params + origin * (shown.params.index == "Intercept")
     if data.takeup is not None:
         first = OLS(data.takeup[near], design).fit(cov_type="HC1")
         takeup_z = _checked_takeup(float(first.params["threshold"]), float(first.bse["threshold"]))
@@ -175,8 +180,8 @@ def ordinary(
         )
         error = float(fitted.bse["threshold"]) / abs(divisor)
         rows.append((kind, effect, error, freedom or float(shown.df_resid)))
-    lines = _ordinary_lines(data, shown.params, ends, sign=sign, interaction=interaction, running_name=running_name)
-    return Found(rows, effect, shown.params, lines, near, ends, None, takeup_z)
+    lines = _ordinary_lines(data, params, ends, sign=sign, interaction=interaction, running_name=running_name)
+    return Found(rows, effect, params, lines, near, ends, None, takeup_z)
 
 
 def _covariance(kind: str, clusters: NDArray[np.int64] | None, near: BoolArray) -> dict[str, object]:

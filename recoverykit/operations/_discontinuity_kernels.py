@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recoverykit.errors import InsufficientDataError
+
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -17,6 +19,8 @@ PILOT = {"triangular": 2.576, "epanechnikov": 2.34, "uniform": 1.843}
 KERNELS = tuple(PILOT)
 #: Neighbours on the same side from which the variance of an outcome is taken.
 N_NEIGHBOURS = 3
+#: Distinct places in a window through which a cubic can be drawn, the steepest that a bandwidth needs.
+_LEAST_PLACES = 4
 #: The interquartile range of a normal variable in standard deviations.
 _NORMAL_IQR = 1.349
 #: Gaps that differ by less than this share are equal; scores on a lattice have gaps that differ by rounding alone.
@@ -141,6 +145,7 @@ def neighbour_variances(distance: Array, outcome: Array, n_neighbours: int = N_N
     n_neighbours : int
         Least number of neighbours.
     """
+    outcome = outcome - outcome[0]  # so that equal outcomes differ by nothing at all, not by rounding
     places, first, counts = np.unique(distance, return_index=True, return_counts=True)
     sums = np.add.reduceat(outcome, first)
     group = np.repeat(np.arange(len(places)), counts)
@@ -175,6 +180,17 @@ def select_bandwidths(left: Side, right: Side, *, kernel: str) -> Bandwidths:
         The two sides.
     kernel : {"triangular", "epanechnikov", "uniform"}
         Kernel.
+
+    Returns
+    -------
+    Bandwidths
+        The widest there are where the outcome does not vary in the pilot window, as a rare one may not: nothing is
+        gained by leaving units out.
+
+    Raises
+    ------
+    InsufficientDataError
+        When a side has too few places in one of the windows, as where the running variable has a gap at the cut-off.
     """
     x = np.concatenate([left.distance, right.distance])
     quartiles = np.quantile(x, [0.25, 0.75], method="averaged_inverted_cdf")
@@ -188,9 +204,12 @@ def select_bandwidths(left: Side, right: Side, *, kernel: str) -> Bandwidths:
             _pieces(side, order, derivative, pilot, bias_width, kernel, regularise)
             for side, bias_width in zip((left, right), width, strict=True)
         )
+        variance = one.variance + other.variance
+        if variance == 0:
+            return widest
         # The running variable is not mirrored, so derivatives of both sides have the same sign.
         bias = (other.bias - one.bias) ** 2 + one.regularisation + other.regularisation
-        return min(((one.variance + other.variance) / max(bias, _TINY)) ** (1 / (2 * order + 3)), widest)
+        return min((variance / max(bias, _TINY)) ** (1 / (2 * order + 3)), widest)
 
     reach = (float(np.abs(left.distance).max()), float(np.abs(right.distance).max()))
     third = best(3, 3, reach, regularise=False)
@@ -210,15 +229,17 @@ def jump_at_cutoff(left: Side, right: Side, bandwidths: Bandwidths, *, kernel: s
     kernel : {"triangular", "epanechnikov", "uniform"}
         Kernel.
     """
-    parts = [_side_estimate(side, bandwidths, kernel) for side in (left, right)]
+    origin = float(left.outcome[-1])  # measured from there an outcome that does not vary jumps by nothing at all
+    moved = (Side(side.distance, side.outcome - origin) for side in (left, right))
+    parts = [_side_estimate(side, bandwidths, kernel) for side in moved]
     (line_l, corrected_l, plain_l, robust_l), (line_r, corrected_r, plain_r, robust_r) = parts
     return Jump(
         conventional=line_r[0] - line_l[0],
         corrected=corrected_r - corrected_l,
         conventional_error=float(np.sqrt(plain_l + plain_r)),
         robust_error=float(np.sqrt(robust_l + robust_r)),
-        left=line_l[0],
-        right=line_r[0],
+        left=origin + line_l[0],
+        right=origin + line_r[0],
         slope_left=line_l[1],
         slope_right=line_r[1],
     )
@@ -239,16 +260,12 @@ def _pieces(
     side: Side, order: int, derivative: int, width: float, bias_width: float, kernel: str, regularise: bool
 ) -> _Pieces:
     """Return what one side gives to the bandwidth of a derivative estimated by a polynomial of an order."""
-    weights = kernel_weights(side.distance, width, kernel)
-    near = weights > 0
-    x, y = side.distance[near], side.outcome[near]
-    rows = smoother(x, weights[near], order)
+    x, y, weights = _within(side, width, kernel)
+    rows = smoother(x, weights, order)
     variance = float(rows[derivative] ** 2 @ neighbour_variances(x, y))
     constant = width**derivative * float(rows[derivative] @ (x / width) ** (order + 1))
-    wide = kernel_weights(side.distance, bias_width, kernel)
-    near = wide > 0
-    x, y = side.distance[near], side.outcome[near]
-    higher = smoother(x, wide[near], order + 1)[order + 1]
+    x, y, weights = _within(side, bias_width, kernel)
+    higher = smoother(x, weights, order + 1)[order + 1]
     gain = 2.0 * (order + 1 - derivative)
     spread = 3 * constant**2 * float(higher**2 @ neighbour_variances(x, y)) if regularise else 0.0
     return _Pieces(
@@ -256,3 +273,17 @@ def _pieces(
         bias=float(np.sqrt(gain)) * constant * float(higher @ y),
         regularisation=gain * spread,
     )
+
+
+def _within(side: Side, width: float, kernel: str) -> tuple[Array, Array, Array]:
+    """Return distances, outcomes and weights of the observations that count; refuse a window with too few places."""
+    weights = kernel_weights(side.distance, width, kernel)
+    near = weights > 0
+    n_places = len(np.unique(side.distance[near]))
+    if n_places < _LEAST_PLACES:
+        where = "left" if side.distance[0] < 0 else "right"
+        raise InsufficientDataError(
+            f"units lie at {n_places} different places {where} of the cut-off within {width:.4g}, too few to choose a "
+            f"bandwidth from ({_LEAST_PLACES} are needed): give a window, or take another cut-off"
+        )
+    return side.distance[near], side.outcome[near], weights[near]

@@ -65,7 +65,7 @@ def fit_propensity(design: Array, is_treated: BoolArray, terms: tuple[str, ...])
     return Propensity(pd.Series(fitted, index=list(terms)), values, design)
 
 
-def outcome_predictions(design: Array, outcome: Array, side: BoolArray) -> Array:
+def outcome_predictions(design: Array, outcome: Array, side: BoolArray, group: str) -> Array:
     """Predict the outcome of every unit from those of one group: logistic for 0 and 1, linear otherwise.
 
     Parameters
@@ -76,13 +76,29 @@ def outcome_predictions(design: Array, outcome: Array, side: BoolArray) -> Array
         Outcomes.
     side : ndarray of bool of shape (n,)
         The group.
+    group : str
+        Its units in words, for messages.
+
+    Raises
+    ------
+    InsufficientDataError
+        When its units cannot tell the terms apart: least squares would then choose one of many answers unasked.
+    ConvergenceError
+        When the logistic model has no maximum.
     """
+    n_terms = design.shape[1]
+    if np.linalg.matrix_rank(design[side]) < n_terms:
+        raise InsufficientDataError(
+            f"the outcome model has {n_terms} terms, which the {int(side.sum()):,} {group} cannot tell apart (a level "
+            "that none of them has, or too few units); take fewer terms, or merge rare levels"
+        )
     if np.isin(outcome, (0.0, 1.0)).all() and 0 < outcome[side].sum() < side.sum():
         try:
             return np.asarray(1 / (1 + np.exp(-(design @ _logit(outcome[side], design[side])))))
         except _NoMaximumError as error:
             raise ConvergenceError(
-                "the outcome model has no maximum in a group: its terms tell all events from the others; take fewer"
+                f"the outcome model has no maximum among the {group}: its terms tell all events from the others; take "
+                "fewer"
             ) from error
     return design @ np.linalg.lstsq(design[side], outcome[side], rcond=None)[0]
 

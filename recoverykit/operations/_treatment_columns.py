@@ -10,16 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recoverykit.errors import ContractError, RefusedColumnError, Violation
+from recoverykit.errors import ContractError, InsufficientDataError, RefusedColumnError, Violation
 from recoverykit.estimators._rows import broken, number_column
 from recoverykit.refused_columns import RefusalClass, matching_rule
 
 Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 #: A forecast made beforehand is no outcome, whatever it forecasts.
 _FORECAST = re.compile(r"(^|_)(expected|predicted|forecast|estimated|prior)_", re.IGNORECASE)
 _NEVER_DRIVERS = (RefusalClass.NEVER, RefusalClass.FAIRNESS_ONLY, RefusalClass.HASHED)
 _NEVER_BALANCE = (RefusalClass.NEVER, RefusalClass.HASHED)
+_LEAST_PER_ARM = 2
 
 
 def refuse_drivers(columns: Iterable[str | None], use: str) -> None:
@@ -63,15 +65,40 @@ def _refuse(columns: Iterable[str | None], use: str, classes: tuple[RefusalClass
         )
 
 
-def check_numbers(frame: pd.DataFrame, columns: Sequence[str], *, advice: str = "") -> dict[str, Array]:
-    """Return columns as finite floats; ContractError with every column that holds something else, and an advice."""
+def check_numbers(
+    frame: pd.DataFrame, columns: Sequence[str], *, advice: str = "", faults: Sequence[Violation] = ()
+) -> dict[str, Array]:
+    """Return columns as finite floats.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Holds the columns.
+    columns : sequence of str
+        Their names.
+    advice : str
+        What to do, behind the rule in the message.
+    faults : sequence of Violation
+        What was already found wrong; raised together with what is found here.
+
+    Raises
+    ------
+    ContractError
+        With every column that holds something else.
+    """
     values = {column: number_column(frame, column, 0.0) for column in dict.fromkeys(columns)}
-    found: list[Violation] = []
+    found = list(faults)
     for column, numbers in values.items():
         found += broken(frame, f"{column} must be a number in every row{advice}", ~np.isfinite(numbers))
     if found:
         raise ContractError(found)
     return values
+
+
+def read_weights(frame: pd.DataFrame, weights_col: str | None) -> tuple[Array, list[Violation]]:
+    """Return weights, 1 where no column is named, and a violation where one is no finite number above 0."""
+    weights = number_column(frame, weights_col, 1.0)
+    return weights, broken(frame, f"{weights_col} must be a number above 0", ~(np.isfinite(weights) & (weights > 0)))
 
 
 def two_arms(frame: pd.DataFrame, arm_col: str, control: str | None, treated: str | None) -> tuple[str, str]:
@@ -101,3 +128,12 @@ def two_arms(frame: pd.DataFrame, arm_col: str, control: str | None, treated: st
         there = ", ".join(others) or "no other arm"
         raise ValueError(f"treated is {treated!r}; beside {named!r} {arm_col} has {there}: name one of them")
     return chosen, named
+
+
+def check_sizes(is_treated: BoolArray, names: tuple[str, str]) -> None:
+    """Raise InsufficientDataError when an arm, treated first, has too few units for a spread."""
+    sizes = (int(is_treated.sum()), int((~is_treated).sum()))
+    if min(sizes) < _LEAST_PER_ARM:
+        raise InsufficientDataError(
+            f"{names[0]} has {sizes[0]} units to compare and {names[1]} {sizes[1]}; two in each arm are the least"
+        )

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recoverykit.errors import ContractError
-from recoverykit.estimators._rows import broken, check_columns, number_column
-from recoverykit.operations._treatment_columns import refuse_balance, two_arms
+from recoverykit.estimators._rows import broken, check_columns
+from recoverykit.operations._treatment_columns import check_sizes, read_weights, refuse_balance, two_arms
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -38,7 +38,7 @@ def balance_table(
     arm_col, control, treated
         As in ``intention_to_treat``.
     weights_col : str, optional
-        Weights, such as those of ``propensity_overlap``.
+        Weights above 0, such as the inverse of the probability with which each unit came to its arm.
 
     Returns
     -------
@@ -49,8 +49,9 @@ def balance_table(
 
     Raises
     ------
-    RefusedColumnError, ContractError, ValueError
-        When a column may not be checked, is missing or has missing values, or an arm is not there.
+    RefusedColumnError, ContractError, InsufficientDataError, ValueError
+        When a column may not be checked, columns or values are missing or weights are not above 0 (all at once), an arm
+        has fewer than two units, or an arm is not there.
 
     Examples
     --------
@@ -62,11 +63,13 @@ def balance_table(
     check_columns(frame, [arm_col, *columns, weights_col])
     names = two_arms(frame, arm_col, control, treated)
     kept = frame[frame[arm_col].astype(str).isin(names)]
-    found = [v for c in columns for v in broken(kept, f"{c} must not be missing", kept[c].isna().to_numpy())]
+    weights, unfit = read_weights(kept, weights_col)
+    found = broken(frame, f"{arm_col} must not be missing", frame[arm_col].isna().to_numpy()) + unfit
+    found += [v for c in columns for v in broken(kept, f"{c} must not be missing", kept[c].isna().to_numpy())]
     if found:
         raise ContractError(found)
     is_treated = (kept[arm_col].astype(str) == names[0]).to_numpy()
-    weights = number_column(kept, weights_col, 1.0)
+    check_sizes(is_treated, names)
     columns_of = {name: values for column in columns for name, values in covariate_columns(kept, column).items()}
     rows = [(name, *standardised_gap(values, is_treated, weights)) for name, values in columns_of.items()]
     return pd.DataFrame(rows, columns=["covariate", "treated", "control", "standardised_difference"])
@@ -77,7 +80,7 @@ def standardised_gap(values: Array, is_treated: BoolArray, weights: Array) -> tu
     means = [float(np.average(values[side], weights=weights[side])) for side in (is_treated, ~is_treated)]
     spread = np.sqrt(np.mean([values[side].var(ddof=1) for side in (is_treated, ~is_treated)]))
     gap = means[0] - means[1]
-    standardised = 0.0 if gap == 0 else gap / float(spread) if spread > 0 else float("inf")
+    standardised = 0.0 if gap == 0 else gap / float(spread) if spread > 0 else float(np.copysign(np.inf, gap))
     return means[0], means[1], standardised
 
 

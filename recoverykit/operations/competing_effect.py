@@ -14,8 +14,8 @@ from scipy.special import ndtr, ndtri
 
 from recoverykit.curves import StepCurve
 from recoverykit.errors import InsufficientDataError
-from recoverykit.estimators._rows import check_columns, check_level
-from recoverykit.estimators.curve_tests import EqualityTest, gray_test
+from recoverykit.estimators._rows import broken, check_columns, check_level, check_rows, outcome_codes
+from recoverykit.estimators.curve_tests import gray_test
 from recoverykit.estimators.nonparametric import aalen_johansen_by
 from recoverykit.operations._treatment_columns import two_arms
 from recoverykit.operations.effects import TreatmentEffect, exclusion_rows, measure_rows, plain_rows
@@ -36,7 +36,8 @@ class CompetingEffect:
     horizon : float
         In the unit of the durations.
     by_outcome : DataFrame
-        outcome, treated, control, difference, lower, upper and gray_p_value of every outcome.
+        outcome, treated, control, difference, lower, upper and gray_p_value of every outcome; the p-value is NaN where
+        the arms were never at risk together when it happened.
     curves : dict of str to StepCurve
         Cumulative incidence of the outcome by arm.
     """
@@ -106,7 +107,7 @@ def incidence_effect(
     InsufficientDataError
         When an arm was not followed to the horizon, or the outcome never occurs.
     ContractError, ValueError
-        When columns or values are missing or an option is not allowed.
+        When columns or values are missing (all at once) or an option is not allowed.
 
     Notes
     -----
@@ -116,9 +117,20 @@ def incidence_effect(
     check_level(level)
     check_columns(frame, [duration_col, outcome_col, arm_col, assignment_col])
     check_random(frame, assignment_col)
+    faults = broken(frame, f"{arm_col} must not be missing", frame[arm_col].isna().to_numpy())
     names = two_arms(frame, arm_col, control, treated)
     in_arms = frame[arm_col].astype(str).isin(names)
     kept = frame[in_arms].assign(**{arm_col: frame.loc[in_arms, arm_col].astype(str)})
+    _, codes, found = outcome_codes(kept, outcome_col, censored)
+    check_rows(
+        kept,
+        by=(),
+        is_event=codes >= 0,
+        faults=faults + found,
+        duration_col=duration_col,
+        weights_col=None,
+        entry_col=None,
+    )
     return compare_incidence(
         kept,
         names=names,
@@ -161,8 +173,8 @@ def compare_incidence(
         raise InsufficientDataError(
             f"the horizon is {horizon:g}, but units were followed only {told}; take a shorter one"
         )
-    tests = gray_test(kept, by=arm_col, **options)
-    rows = [_difference(curves, name, names, horizon, level, tests) for name in seen]
+    p_values = _gray_p_values(kept, arm_col, options)
+    rows = [(*_difference(curves, name, names, horizon, level), p_values.get(name, np.nan)) for name in seen]
     table = pd.DataFrame(
         rows,
         columns=["outcome", "treated", "control", "difference", "standard_error", "lower", "upper", "gray_p_value"],
@@ -208,15 +220,22 @@ def _ends_before(curves: dict[str, StepCurve], horizon: float) -> bool:
     return bool(parts[0].times[-1] < horizon and sum(curve.values[-1] for curve in parts) < 1 - _ROUNDING)
 
 
+def _gray_p_values(kept: pd.DataFrame, arm_col: str, options: dict[str, str]) -> dict[str, float]:
+    """Return the p-value of each outcome that can be tested; the difference at the horizon does not need the test."""
+    try:
+        return {name: test.p_value for name, test in gray_test(kept, by=arm_col, **options).items()}
+    except InsufficientDataError:  # none can
+        return {}
+
+
 def _difference(
     curves: dict[str, dict[str, StepCurve]],
     outcome: str,
     names: tuple[str, str],
     horizon: float,
     level: float,
-    tests: dict[str, EqualityTest],
-) -> tuple[str, float, float, float, float, float, float, float]:
-    """Return one row of the table of outcomes."""
+) -> tuple[str, float, float, float, float, float, float]:
+    """Return one row of the table of outcomes, without the test."""
     values, variance = [], 0.0
     for name in names:
         curve = curves[name][outcome]
@@ -225,4 +244,4 @@ def _difference(
         variance += float(curve.standard_errors[place]) ** 2 if curve.standard_errors is not None else 0.0
     error, gap = float(np.sqrt(variance)), values[0] - values[1]
     spread = float(ndtri(0.5 + level / 2)) * error
-    return outcome, values[0], values[1], gap, error, gap - spread, gap + spread, tests[outcome].p_value
+    return outcome, values[0], values[1], gap, error, gap - spread, gap + spread

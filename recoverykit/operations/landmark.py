@@ -152,10 +152,7 @@ def landmark_effect(
     check_columns(frame, [duration_col, outcome_col, treated_at_col])
     if not horizon > landmark:
         raise ValueError(f"horizon is {horizon!r}; it must lie beyond the landmark {landmark!r}")
-    _, codes, faults = outcome_codes(frame, outcome_col, censored)
-    check_rows(
-        frame, by=(), is_event=codes >= 0, faults=faults, duration_col=duration_col, weights_col=None, entry_col=None
-    )
+    _check_outcomes(frame, duration_col, outcome_col, censored)
     rows, exclusions = landmark_frame(
         frame, duration_col=duration_col, treated_at_col=treated_at_col, landmark=landmark
     )
@@ -209,23 +206,28 @@ def landmark_hazard_ratio(
     RefusedColumnError
         When a column of the formula may not predict.
     ContractError, InsufficientDataError, ConvergenceError, ValueError
-        As ``landmark_frame`` and ``CoxModel.fit``.
+        As ``landmark_frame`` and ``CoxModel.fit``, and when an outcome is missing.
     """
-    refuse_drivers(parse_formula("adjustment", formula), "a covariate of an adjustment")
-    check_columns(frame, [outcome_col])
+    variables = parse_formula("adjustment", formula)
+    refuse_drivers(variables, "a covariate of an adjustment")
+    check_columns(frame, [duration_col, outcome_col, treated_at_col, cluster_col, *variables])
+    _check_outcomes(frame, duration_col, outcome_col, censored)
     rows, exclusions = landmark_frame(
         frame, duration_col=duration_col, treated_at_col=treated_at_col, landmark=landmark
     )
     is_event = (rows[outcome_col].astype(str) == str(outcome)) & (rows[outcome_col].astype(str) != str(censored))
-    units = rows.assign(treatment=(rows[GROUP] == TREATED).astype(float), had_event=is_event)
-    fit = CoxModel(formula=with_treatment(formula)).fit(
-        units, duration_col=REMAINING, event_col="had_event", cluster_col=cluster_col, level=level
+    treatment, had_event = free_name(rows, "treatment"), free_name(rows, "had_event")
+    is_treated = rows[GROUP] == TREATED
+    made: dict[str, pd.Series] = {treatment: is_treated.astype(float), had_event: is_event}
+    fit = CoxModel(formula=with_treatment(formula, treatment)).fit(
+        rows.assign(**made), duration_col=REMAINING, event_col=had_event, cluster_col=cluster_col, level=level
     )
     return hazard_effect(
         fit.to_frame(),
+        treatment=treatment,
         design=f"landmark at {landmark:g}, Cox, adjusted for {formula}",
         outcome=outcome,
-        is_treated=units["treatment"].to_numpy() == 1,
+        is_treated=is_treated.to_numpy(),
         is_event=is_event.to_numpy(),
         level=level,
         errors="model-based errors" if fit.n_clusters is None else f"errors robust over {fit.n_clusters:,} clusters",
@@ -234,14 +236,30 @@ def landmark_hazard_ratio(
     )
 
 
-def with_treatment(formula: str) -> str:
-    """Return a one-sided formula with the treatment put in front."""
-    return f"~ treatment + {formula.strip().lstrip('~').strip()}"
+def _check_outcomes(frame: pd.DataFrame, duration_col: str, outcome_col: str, censored: str) -> None:
+    """Raise ContractError where an outcome is missing, which would pass for censored, or a duration is no number."""
+    _, codes, faults = outcome_codes(frame, outcome_col, censored)
+    check_rows(
+        frame, by=(), is_event=codes >= 0, faults=faults, duration_col=duration_col, weights_col=None, entry_col=None
+    )
+
+
+def free_name(frame: pd.DataFrame, name: str) -> str:
+    """Return a name that no column of the frame has, so that a formula reads the frame's own columns."""
+    while name in frame.columns:
+        name += "_"
+    return name
+
+
+def with_treatment(formula: str, treatment: str) -> str:
+    """Return a one-sided formula with the column of the treatment put in front."""
+    return f"~ {treatment} + {formula.strip().lstrip('~').strip()}"
 
 
 def hazard_effect(
     table: pd.DataFrame,
     *,
+    treatment: str,
     design: str,
     outcome: str,
     is_treated: NDArray[np.bool_],
@@ -251,8 +269,8 @@ def hazard_effect(
     exclusions: pd.DataFrame,
     cautions: tuple[str, ...],
 ) -> TreatmentEffect:
-    """Return the treatment's row of a Cox table as an effect; the standard error is that of its logarithm."""
-    own = table[table["term"] == "treatment"].iloc[0]
+    """Return the row of the treatment in a Cox table as an effect; the standard error is that of its logarithm."""
+    own = table[table["term"] == treatment].iloc[0]
     sizes = [int(is_treated.sum()), int((~is_treated).sum())]
     events = [int((is_event & is_treated).sum()), int((is_event & ~is_treated).sum())]
     ratio, lower, upper = float(own["hazard_ratio"]), float(own["lower"]), float(own["upper"])

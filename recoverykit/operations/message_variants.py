@@ -17,7 +17,7 @@ from scipy.stats import chi2, chi2_contingency
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
-from recoverykit.errors import ContractError, InsufficientDataError
+from recoverykit.errors import InsufficientDataError
 from recoverykit.estimators._rows import broken, check_choice, check_columns, check_level
 from recoverykit.operations._arm_contrasts import Contrast, compare_means, compare_robust, compare_shares
 from recoverykit.operations._treatment_columns import check_numbers
@@ -135,8 +135,8 @@ def compare_variants(
     UnsoundComparisonError
         When variants were not drawn by lot.
     ContractError, InsufficientDataError, ValueError
-        When columns or values are missing, a variant has fewer than ten rows, there is one variant only, or an option
-        is not allowed.
+        When columns or values are missing (all at once), a variant has fewer than ten rows or two clusters, there is
+        one variant only, or an option is not allowed.
 
     Notes
     -----
@@ -156,10 +156,8 @@ def compare_variants(
     check_columns(frame, [variant_col, outcome_col, assignment_col, cluster_col])
     check_random(frame, assignment_col)
     needed = [variant_col, *([cluster_col] if cluster_col else [])]
-    found = [v for c in needed for v in broken(frame, f"{c} must not be missing", frame[c].isna().to_numpy())]
-    if found:
-        raise ContractError(found)
-    outcome = check_numbers(frame, [outcome_col])[outcome_col]
+    faults = [v for c in needed for v in broken(frame, f"{c} must not be missing", frame[c].isna().to_numpy())]
+    outcome = check_numbers(frame, [outcome_col], faults=faults)[outcome_col]
     variants = np.asarray(frame[variant_col].astype(str), dtype=np.str_)
     names, counts = np.unique(variants, return_counts=True)
     pairs = _pairs([str(name) for name in names], counts, control)

@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-from recoverykit.errors import ContractError, InsufficientDataError, UnsoundComparisonError
-from recoverykit.estimators._rows import broken, check_choice, check_columns, check_level
+from recoverykit.errors import UnsoundComparisonError, Violation
+from recoverykit.estimators._rows import broken, check_choice, check_columns, check_level, event_flags
 from recoverykit.operations._arm_contrasts import INTERVALS, Contrast, compare_means, compare_robust, compare_shares
-from recoverykit.operations._treatment_columns import check_numbers, two_arms
+from recoverykit.operations._treatment_columns import check_numbers, check_sizes, read_weights, two_arms
 from recoverykit.operations.effects import TreatmentEffect, exclusion_rows, measure_rows
 from recoverykit.operations.sequential import sequential_boundaries
 
@@ -29,7 +29,6 @@ _REASONS = {
     "discretion": "staff chose who was treated, so the arms differ in what staff saw (confounding by indication); "
     "aipw_effect or ipw_effect can adjust for what is recorded",
 }
-_LEAST_PER_ARM = 2
 _UNPLANNED = (
     "no size was fixed beforehand (planned_n_units): interval and p-value hold only if this is the one look, at a date "
     "chosen without knowing the result"
@@ -72,8 +71,8 @@ def intention_to_treat(
     assignment_col : str or None
         How each unit came to its arm; all must be ``random``. None asserts that all were.
     followed_col : str, optional
-        Whether the unit was followed for the whole horizon; others are left out and counted. Being followed must not
-        depend on the outcome: see ``cash_within_horizon`` and ``event_within_horizon``.
+        True (or 1) where the unit was followed for the whole horizon; others are left out and counted. Being followed
+        must not depend on the outcome: see ``cash_within_horizon`` and ``event_within_horizon``.
     weights_col : str, optional
         Weights for censoring from ``event_within_horizon``, above 0.
     cluster_col : str, optional
@@ -104,7 +103,8 @@ def intention_to_treat(
         When units were not assigned at random; or fewer units than planned have an outcome and no spending function
         was planned.
     ContractError, InsufficientDataError, ValueError
-        When columns or values are missing, an arm has fewer than two units, or an option is not allowed.
+        When columns or values are missing (all at once), an arm has fewer than two units or clusters, or an option is
+        not allowed.
 
     Notes
     -----
@@ -125,23 +125,18 @@ def intention_to_treat(
     check_level(level)
     check_columns(frame, [arm_col, outcome_col, assignment_col, followed_col, weights_col, cluster_col])
     check_random(frame, assignment_col)
-    found = broken(frame, f"{arm_col} must not be missing", frame[arm_col].isna().to_numpy())
-    if cluster_col is not None:
-        found += broken(frame, f"{cluster_col} must not be missing", frame[cluster_col].isna().to_numpy())
-    if found:
-        raise ContractError(found)
+    needed = [arm_col, *([cluster_col] if cluster_col else [])]
+    faults = [v for c in needed for v in broken(frame, f"{c} must not be missing", frame[c].isna().to_numpy())]
     names = two_arms(frame, arm_col, control, treated)
-    compared, excluded = _compared(frame, arm_col, names, followed_col)
-    wanted = [outcome_col, *([weights_col] if weights_col else [])]
-    values = check_numbers(compared, wanted)
-    weights = None if weights_col is None else values[weights_col]
-    if weights is not None and np.any(weights <= 0):
-        raise ContractError(broken(compared, f"{weights_col} must be a number above 0", weights <= 0))
+    compared, excluded, found = _compared(frame, arm_col, names, followed_col)
+    weights, unfit = read_weights(compared, weights_col)
+    outcome = check_numbers(compared, [outcome_col], faults=faults + found + unfit)[outcome_col]
     is_treated = (compared[arm_col].astype(str) == names[0]).to_numpy()
-    _check_sizes(is_treated, names)
+    check_sizes(is_treated, names)
     alpha, look_words, cautions = _look(len(compared), 1 - level, planned_n_units, spending, earlier_looks)
     clusters = None if cluster_col is None else pd.factorize(compared[cluster_col])[0].astype(np.int64)
-    contrast = _contrast(values[outcome_col], is_treated, names, interval, 1 - alpha, weights, clusters)
+    known = None if weights_col is None else weights
+    contrast = _contrast(outcome, is_treated, names, interval, 1 - alpha, known, clusters)
     everyone = (frame[arm_col].astype(str) == names[0]).to_numpy()[frame[arm_col].astype(str).isin(names).to_numpy()]
     cautions += _split_caution(everyone, treated_share)
     if cluster_col is None:
@@ -209,27 +204,18 @@ def check_random(frame: pd.DataFrame, assignment_col: str | None) -> None:
 
 def _compared(
     frame: pd.DataFrame, arm_col: str, names: tuple[str, str], followed_col: str | None
-) -> tuple[pd.DataFrame, dict[str, int]]:
+) -> tuple[pd.DataFrame, dict[str, int], list[Violation]]:
+    """Return the units of both arms that were followed, how many are left out, and what is wrong with the flags."""
     in_arms = frame[arm_col].astype(str).isin(names).to_numpy()
-    followed = np.ones(len(frame), dtype=bool)
+    followed: BoolArray = np.ones(len(frame), dtype=bool)
+    found: list[Violation] = []
     if followed_col is not None:
-        found = broken(frame, f"{followed_col} must not be missing", frame[followed_col].isna().to_numpy())
-        if found:
-            raise ContractError(found)
-        followed = frame[followed_col].to_numpy(dtype=bool)
+        followed, found = event_flags(frame, followed_col)
     excluded = {
         "in another arm": int((~in_arms).sum()),
         "not followed for the horizon": int((in_arms & ~followed).sum()),
     }
-    return frame[in_arms & followed], excluded
-
-
-def _check_sizes(is_treated: BoolArray, names: tuple[str, str]) -> None:
-    sizes = (int(is_treated.sum()), int((~is_treated).sum()))
-    if min(sizes) < _LEAST_PER_ARM:
-        raise InsufficientDataError(
-            f"{names[0]} has {sizes[0]} units with an outcome and {names[1]} {sizes[1]}; two in each arm are the least"
-        )
+    return frame[in_arms & followed], excluded, found
 
 
 def _look(

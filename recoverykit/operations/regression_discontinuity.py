@@ -134,15 +134,16 @@ def regression_discontinuity(
     ContractError
         When columns are missing or hold no number; all at once.
     InsufficientDataError
-        When too few units lie on a side, or the take-up does not jump.
+        When too few units, places or clusters lie on a side, or the take-up does not jump.
 
     Notes
     -----
     Local lines, bandwidths for the least mean squared error and the robust bias-corrected interval: Calonico, Cattaneo
     & Titiunik (2014), Econometrica 82:2295-2326, with variances from three nearest neighbours; the numbers are those of
     their package ``rdrobust``. As there, ``effect`` is the conventional estimate while interval and p-value are the
-    corrected ones, so that the interval is not centred at the effect; ``estimates`` has all three. The check of the
-    density is McCrary's (2008).
+    corrected ones, so that the interval is not centred at the effect; ``estimates`` has all three. With
+    ``takeup_col`` the bandwidths are those of the jump of the outcome, whereas ``rdrobust`` chooses them for the ratio:
+    give ``window`` to compare the two. The check of the density is McCrary's (2008).
 
     Examples
     --------

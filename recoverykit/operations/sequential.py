@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 SPENDING = ("obrien_fleming", "pocock")
 #: Points of the quadrature over the interval in which a trial goes on.
 _N_NODES = 400
-#: No test statistic is asked to be larger.
+#: No test statistic is asked to be larger; a wider interval would leave the quadrature too few points where it counts.
 _LARGEST_Z = 30.0
 
 
@@ -59,7 +59,7 @@ def sequential_boundaries(
     -------
     DataFrame
         One row per look: look, information, alpha_spent (up to it, both tails), z_bound (success where the statistic is
-        as large), nominal_alpha (two-sided level of this look alone).
+        as large; 30 at most), nominal_alpha (two-sided level of this look alone).
 
     Raises
     ------
@@ -105,7 +105,9 @@ def _bounds(looks: Array, increments: Array) -> Array:
         ) -> float:
             return float(mass @ ndtr((at - bound) / sd)) - p
 
-        limit = brentq(excess, -_LARGEST_Z, _LARGEST_Z, xtol=1e-13)
+        largest = _LARGEST_Z * np.sqrt(looks[k])
+        # A very early look may err so seldom that no bound would do; the largest stands for it.
+        limit = largest if excess(largest) >= 0 else brentq(excess, -largest, largest, xtol=1e-13)
         bounds[k] = limit / np.sqrt(looks[k])
         new = limit * roots
         step = np.exp(-0.5 * ((new[:, None] - nodes) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))

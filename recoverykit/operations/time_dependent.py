@@ -10,16 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recoverykit.errors import ContractError, Violation
 from recoverykit.estimators._formulas import parse_formula
 from recoverykit.estimators._rows import check_columns, check_level, check_rows, outcome_codes
 from recoverykit.estimators.cox import CoxModel
 from recoverykit.operations._treatment_columns import refuse_drivers
 from recoverykit.operations.effects import TreatmentEffect, exclusion_rows
-from recoverykit.operations.landmark import hazard_effect, treatment_times, with_treatment
+from recoverykit.operations.landmark import free_name, hazard_effect, treatment_times, with_treatment
 from recoverykit.vocabulary import Outcome
 
 Array = NDArray[np.float64]
 
+#: The columns of a counting process.
+_MADE = ("unit", "entry", "exit", "treatment", "had_event")
 _CAUTION = "what changed during follow-up and made staff treat is not adjusted for, nor whatever is not in the formula"
 
 
@@ -55,7 +58,8 @@ def counting_process_rows(
     Raises
     ------
     ContractError
-        When columns or values are missing, or a treatment lies outside its unit's time.
+        When columns or values are missing, a column of the frame has the name of one that is made here, or a treatment
+        lies outside its unit's time.
 
     Examples
     --------
@@ -66,6 +70,26 @@ def counting_process_rows(
     >>> rows[["unit", "entry", "exit", "treatment", "had_event"]].values.tolist()
     [[0, 0.0, 2.0, 0.0, False], [0, 2.0, 5.0, 1.0, True], [1, 0.0, 3.0, 0.0, False]]
     """
+    taken = [c for c in _MADE if c in frame.columns]
+    if taken:
+        raise ContractError(
+            [Violation("frame", f"column {c!r} has the name of one that is made here; rename it") for c in taken]
+        )
+    choices = {"outcome_col": outcome_col, "outcome": outcome, "treated_at_col": treated_at_col, "censored": censored}
+    return _split(frame, dict(zip(_MADE, _MADE, strict=True)), duration_col=duration_col, **choices)
+
+
+def _split(
+    frame: pd.DataFrame,
+    names: dict[str, str],
+    *,
+    duration_col: str,
+    outcome_col: str,
+    outcome: str,
+    treated_at_col: str,
+    censored: str,
+) -> pd.DataFrame:
+    """Return the rows of a counting process, its columns under the names given, which the frame does not have."""
     check_columns(frame, [duration_col, outcome_col, treated_at_col])
     _, codes, faults = outcome_codes(frame, outcome_col, censored)
     checked = check_rows(
@@ -74,7 +98,7 @@ def counting_process_rows(
     durations = checked.durations
     at = treatment_times(frame, treated_at_col, durations)
     is_event = (codes >= 0) & (frame[outcome_col].astype(str) == str(outcome)).to_numpy()
-    at = np.where((at >= durations) & (durations > 0), np.inf, at)
+    at = np.where(at >= durations, np.inf, at)
     unit = np.arange(len(frame))
     from_start, is_split = at <= 0, (at > 0) & np.isfinite(at)
     first = pd.DataFrame(
@@ -90,8 +114,7 @@ def counting_process_rows(
         is_split
     ]
     rows = pd.concat([first, second], ignore_index=True).sort_values(["unit", "entry"], ignore_index=True)
-    own = frame.reset_index(drop=True).drop(columns=[c for c in first.columns if c in frame.columns])
-    return rows.join(own, on="unit")
+    return rows.rename(columns=names).join(frame.reset_index(drop=True), on=names["unit"])
 
 
 def time_dependent_effect(
@@ -148,16 +171,24 @@ def time_dependent_effect(
     ('hazard_ratio', [2, 2])
     """
     check_level(level)
-    refuse_drivers(parse_formula("adjustment", formula), "a covariate of an adjustment")
-    check_columns(frame, [duration_col, outcome_col, treated_at_col, cluster_col])
+    variables = parse_formula("adjustment", formula)
+    refuse_drivers(variables, "a covariate of an adjustment")
+    check_columns(frame, [duration_col, outcome_col, treated_at_col, cluster_col, *variables])
+    names = {made: free_name(frame, made) for made in _MADE}
     choices = {"outcome_col": outcome_col, "outcome": outcome, "treated_at_col": treated_at_col, "censored": censored}
-    rows = counting_process_rows(frame, duration_col=duration_col, **choices)
-    fit = CoxModel(formula=with_treatment(formula)).fit(
-        rows, duration_col="exit", event_col="had_event", entry_col="entry", cluster_col=cluster_col, level=level
+    rows = _split(frame, names, duration_col=duration_col, **choices)
+    fit = CoxModel(formula=with_treatment(formula, names["treatment"])).fit(
+        rows,
+        duration_col=names["exit"],
+        event_col=names["had_event"],
+        entry_col=names["entry"],
+        cluster_col=cluster_col,
+        level=level,
     )
-    ever = rows.groupby("unit")["treatment"].max().to_numpy() == 1
+    ever = rows.groupby(names["unit"])[names["treatment"]].max().to_numpy() == 1
     found = hazard_effect(
         fit.to_frame(),
+        treatment=names["treatment"],
         design=f"time-dependent Cox, adjusted for {formula}",
         outcome=outcome,
         is_treated=ever,
@@ -167,7 +198,8 @@ def time_dependent_effect(
         exclusions=exclusion_rows({}),
         cautions=(_CAUTION,),
     )
-    return _with_time_at_risk(found, rows)
+    made = rows[list(names.values())].set_axis(list(names), axis=1)
+    return _with_time_at_risk(found, made)
 
 
 def _with_time_at_risk(found: TreatmentEffect, rows: pd.DataFrame) -> TreatmentEffect:

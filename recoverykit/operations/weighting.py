@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from recoverykit.errors import ContractError, InsufficientDataError, UnsoundComparisonError
+from recoverykit.errors import InsufficientDataError, UnsoundComparisonError
 from recoverykit.estimators._formulas import check_variables, learn_design, parse_formula
 from recoverykit.estimators._rows import broken, check_columns, check_level, event_flags, number_column
+from recoverykit.operations._arm_contrasts import check_clusters
 from recoverykit.operations._propensity import INTERCEPT, Propensity, fit_propensity, outcome_predictions
 from recoverykit.operations._treatment_columns import check_numbers, refuse_drivers
 from recoverykit.operations.balance import standardised_gap
@@ -56,7 +57,8 @@ def ipw_effect(
     propensity : str
         Right side of a formula of what moved staff to treat, known then: ``"~ score + product"``.
     treated_at_col : str, optional
-        Time from the start to the treatment. One that began later is refused: its unit had to stay open until then.
+        Time from the start to the treatment, a number for every treated unit. One that began later is refused: its unit
+        had to stay open until then.
     cluster_col : str, optional
         Obligor, for errors robust over clusters.
     bounds : (float, float)
@@ -76,7 +78,8 @@ def ipw_effect(
     RefusedColumnError
         When a column of a formula may not drive a treatment.
     ContractError, InsufficientDataError, ValueError
-        When columns or values are missing, a group has too few units, or an option is not allowed.
+        When columns or values are missing (all at once), a group has too few units or a single cluster, or an option is
+        not allowed.
 
     Notes
     -----
@@ -140,7 +143,9 @@ def aipw_effect(
     Raises
     ------
     UnsoundComparisonError, RefusedColumnError, ContractError, InsufficientDataError, ValueError
-        As in ``ipw_effect``.
+        As in ``ipw_effect``; also when the units of a group cannot tell the terms of the outcome apart.
+    ConvergenceError
+        When the terms of the outcome tell all events of a group from the others.
 
     Notes
     -----
@@ -154,8 +159,8 @@ def aipw_effect(
     weights = np.where(units.is_treated, 1 / model.values, 1 / (1 - model.values))
     design = learn_design(formula, units.frame)[1]
     values = []
-    for side in (units.is_treated, ~units.is_treated):
-        predicted = outcome_predictions(design, units.outcome, side)
+    for name, side in ((TREATED, units.is_treated), (UNTREATED, ~units.is_treated)):
+        predicted = outcome_predictions(design, units.outcome, side, f"{name} units")
         values.append(predicted + side * weights * (units.outcome - predicted))
     means = [float(part.mean()) for part in values]
     influence = values[0] - values[1] - (means[0] - means[1])
@@ -197,17 +202,19 @@ def _read(
     faults += check_variables(frame, tuple(sorted(variables)))
     if cluster_col is not None:
         faults += broken(frame, f"{cluster_col} must not be missing", frame[cluster_col].isna().to_numpy())
-    if faults:
-        raise ContractError(faults)
-    if treated_at_col is not None:
-        late = is_treated & (number_column(frame, treated_at_col, 0.0) > 0)
-        if late.any():
-            raise UnsoundComparisonError(
-                f"{int(late.sum()):,} units were treated after the start of their follow-up and had to stay open until "
-                "then (immortal time), which weights cannot mend: use time_dependent_effect, or landmark_frame first "
-                "and its groups here"
-            )
-    outcome = check_numbers(frame, [outcome_col])[outcome_col]
+    at = number_column(frame, treated_at_col, 0.0)
+    # Not a number is not after the start either, and would pass for a treatment at the start.
+    faults += broken(
+        frame, f"{treated_at_col} must be a number where the unit was treated", is_treated & ~np.isfinite(at)
+    )
+    outcome = check_numbers(frame, [outcome_col], faults=faults)[outcome_col]
+    late = is_treated & (at > 0)
+    if late.any():
+        raise UnsoundComparisonError(
+            f"{int(late.sum()):,} units were treated after the start of their follow-up and had to stay open until "
+            "then (immortal time), which weights cannot mend: use time_dependent_effect, or landmark_frame first and "
+            "its groups here"
+        )
     clusters = None if cluster_col is None else pd.factorize(frame[cluster_col])[0].astype(np.int64)
     return _Units(frame.reset_index(drop=True), outcome, is_treated, clusters, outcome_col)
 
@@ -247,6 +254,7 @@ def _answer(
     if units.clusters is None:
         sums, words = influence, "errors by the influence function"
     else:
+        check_clusters(units.clusters, units.is_treated, (TREATED, UNTREATED), where="in each group")
         sums = np.bincount(pd.factorize(units.clusters)[0], weights=influence).astype(float)
         words = f"errors by the influence function, robust over {len(sums):,} clusters"
     n_units, n_sums = len(influence), len(sums)
