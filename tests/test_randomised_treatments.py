@@ -395,8 +395,21 @@ class TestCashWithinHorizon:
 
     def test_all_faults_are_listed(self):
         units = pd.DataFrame({"facility_id": ["A", "A"], "assigned_date": [pd.NaT, pd.NaT], "ead": [0.0, 1.0]})
-        with pytest.raises(rk.ContractError, match=r"(?s)stand twice.*assigned_date.*above 0"):
+        with pytest.raises(rk.ContractError, match=r"(?s)assigned_date.*stand twice.*above 0"):
             rk.cash_within_horizon(units, pd.DataFrame(), horizon_days=1, reporting_date="2026-01-01", base_col="ead")
+
+    def test_faults_of_units_and_cash_flows_are_told_together(self):
+        units = pd.DataFrame({"facility_id": ["A"], "assigned_date": pd.to_datetime(["2026-01-01"]), "ead": [0.0]})
+        flows = pd.DataFrame(
+            {"facility_id": "A", "amount": ["ten", 5.0], "cash_flow_date": [pd.Timestamp("2026-01-03"), pd.NaT]}
+        )
+        with pytest.raises(rk.ContractError) as error:
+            rk.cash_within_horizon(units, flows, horizon_days=1, reporting_date="2026-01-31", base_col="ead")
+        assert [(v.table, v.first_keys) for v in error.value.violations] == [
+            ("units", ("row 0",)),
+            ("cash_flows", ("row 1",)),
+            ("cash_flows", ("row 0",)),
+        ]
 
 
 class TestEventWithinHorizon:

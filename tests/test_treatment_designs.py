@@ -180,6 +180,38 @@ class TestNaiveComparison:
                 frame, treated_col="is_called", outcome_col="cured", treated_at_col="called_month"
             )
 
+    @pytest.mark.parametrize(
+        "times",
+        [
+            pd.to_timedelta([0, 60, 0, None, None, None], unit="D"),
+            pd.to_datetime(["2026-01-01", "2026-03-01", "2026-01-01", None, None, None]),
+            ["at once", "later", "at once", None, None, None],
+        ],
+        ids=["spans", "dates", "text"],
+    )
+    def test_a_time_of_treatment_that_is_no_number_does_not_pass_as_none(self, times):
+        frame = self.frame("random").assign(called_at=times)
+        rule = "called_at must be a number, or missing where there was no treatment: 3 rows"
+        with pytest.raises(rk.ContractError, match=rule):
+            rk.treated_against_untreated(
+                frame, treated_col="is_called", outcome_col="cured", treated_at_col="called_at"
+            )
+        with pytest.raises(rk.ContractError, match=rule):
+            rk.why_refused(frame, treated_at_col="called_at")
+
+    @pytest.mark.parametrize("unknown", [None, 2, "perhaps"])
+    def test_who_was_treated_must_be_known_of_every_unit(self, unknown):
+        frame = self.frame("random").assign(is_called=[1, 1, 1, 0, 0, unknown])
+        with pytest.raises(rk.ContractError, match=r"is_called must be True or False \(1 or 0\): 1 row, first row 5"):
+            rk.treated_against_untreated(frame, treated_col="is_called", outcome_col="cured")
+
+    def test_both_faults_are_told_at_once(self):
+        frame = self.frame("random").assign(is_called=[1, 1, 1, 0, 0, None], called_at="later")
+        with pytest.raises(rk.ContractError, match="2 rules"):
+            rk.treated_against_untreated(
+                frame, treated_col="is_called", outcome_col="cured", treated_at_col="called_at"
+            )
+
 
 class TestLandmark:
     LOANS = pd.DataFrame(

@@ -80,6 +80,23 @@ def test_a_message_is_about_the_last_instalment_before_it():
     assert short["is_paid"].tolist()[:2] == [0.0, 1.0]
 
 
+def test_a_message_has_no_share_in_what_was_paid_before_it():
+    sent = dated(
+        facility_id=["A", "B", "C", "B"],
+        action_time=["2026-03-31 09:00", "2026-03-31 09:00", "2026-02-28 09:00", "2026-04-15 09:00"],
+        message_variant=["plain"] * 4,
+        assignment=["random"] * 4,
+    )
+    # What falls due on the day of the message did not fall due before it: A and B are told of 28 February. A had paid
+    # on 30 March; B pays on the day itself; C has no earlier instalment. On 15 April B is told of 31 March, of which it
+    # had paid a part: that is no payment in full.
+    found = rk.message_outcomes(sent, DUE, within_days=14, reporting_date="2026-06-30")
+    found = found.sort_values(["facility_id", "message_date"])
+    assert found["is_paid_before"].tolist() == [True, False, False, False]
+    assert found["is_followed"].tolist() == [False, True, True, False]
+    assert found["is_paid"].dropna().tolist() == [1.0, 0.0]
+
+
 def test_first_repayments_by_hand():
     episodes = dated(
         facility_id=["A", "B", "C", "D", "A"],
@@ -104,6 +121,46 @@ def test_first_repayments_by_hand():
     assert found["first_outcome"].to_dict() == {"A": "repayment", "B": "repayment", "C": "open", "D": "closed"}
     assert found["treated_day"].dropna().to_dict() == {"A": 15, "C": 20}
     assert (found["follow_up_days"] == 180).all()
+
+
+class TestHowVisitsWereDecidedOn:
+    def visited(self, kinds, times=None, **options):
+        episodes = dated(facility_id=["A"], default_date=["2026-01-01"], outcome_date=[None])
+        flows = dated(facility_id=["A"], cash_flow_date=["2026-02-01"], kind=["repayment"])
+        actions = dated(
+            facility_id=["A"] * len(kinds),
+            action_time=times or ["2026-01-10 09:00"] * len(kinds),
+            kind=["field_visit"] * len(kinds),
+            assignment=kinds,
+        )
+        return rk.first_repayments(episodes, flows, actions, reporting_date="2026-06-30", **options)
+
+    @pytest.mark.parametrize(
+        ("kinds", "told"),
+        [
+            (["random", "random", "discretion"], "discretion"),
+            (["random", "random", "rule"], "rule"),
+            (["rule", "discretion", "rule"], "discretion"),
+            (["random", "habit", "discretion"], "habit"),
+            (["random", "random", None], None),
+            ([None, None], None),
+            (["random", "random"], "random"),
+        ],
+    )
+    def test_the_least_sound_way_is_told_and_not_the_most_frequent(self, kinds, told):
+        found = self.visited(kinds, since="2026-01-01")
+        assert found["assignment"].tolist() == [told]
+        assert bool(rk.why_refused(found)) == (told != "random")
+
+    def test_visits_after_the_reporting_date_are_not_read(self):
+        times = ["2026-06-30 09:00", "2026-07-01 09:00"]
+        assert self.visited(["random", "discretion"], times, since="2026-01-01")["assignment"].item() == "random"
+        with pytest.raises(rk.InsufficientDataError, match="0 actions of kind field_visit up to 2026-06-30"):
+            self.visited(["random"], ["2026-07-01 09:00"], since="2026-01-01")
+
+    def test_a_log_without_a_call_needs_a_date_from_which_on_it_is_read(self):
+        with pytest.raises(rk.InsufficientDataError, match="give since"):
+            self.visited(["rule"])
 
 
 @pytest.fixture(scope="module")

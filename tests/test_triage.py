@@ -161,6 +161,17 @@ class TestAssignment:
         assert set(found.lights["light"]) == {"green"}
         assert found.n_waiting == 0
 
+    def test_gains_of_less_than_a_cent_are_added_before_they_are_rounded(self):
+        # 0.8 * 0.5 * 150.01 - 60 = 0.004 for each of 200 cases: 0.80 together.
+        found = triage(cases(*((f"F{i}", 0.2, 150.01) for i in range(200))), menu(CALL))
+        assert found.by_light().set_index("light").loc["yellow", "gain_amount"] == 0.8
+
+    def test_groups_of_equal_probabilities_do_not_depend_on_the_order_of_rows(self):
+        frame = simulated(2, 40).assign(prob_self_cure=[0.25, 0.5, 0.25, 0.5] * 10)
+        found, turned = (triage(f, menu(CALL)).by_decile() for f in (frame, frame.iloc[::-1].reset_index(drop=True)))
+        pd.testing.assert_frame_equal(found, turned)
+        assert found["n_cases"].tolist() == [20, 20]
+
 
 class TestThresholds:
     def test_by_hand_a_threshold_is_where_the_gain_pays_cost_and_price(self):
@@ -264,6 +275,16 @@ class TestBorder:
             triage(frame, menu(CALL))
         assert len(error.value.violations) == 3
 
+    def test_a_missing_value_hides_no_wrong_one_and_rows_are_named(self):
+        frame = cases(("A", 1.2, 100.0), ("B", np.nan, 100.0), ("C", 0.5, 100.0, 200.0))
+        with pytest.raises(ContractError) as error:
+            triage(frame, menu(CALL))
+        assert [(v.rule, v.first_keys) for v in error.value.violations] == [
+            ("prob_self_cure must not be empty", ("row 1",)),
+            ("prob_self_cure must lie in [0, 1]", ("row 0",)),
+            ("cured_recovery_amount must be at least uncured_recovery_amount", ("row 2",)),
+        ]
+
     def test_a_file_of_treatments_tells_all_its_problems_at_once(self, tmp_path):
         path = tmp_path / "t.yml"
         path.write_text(
@@ -337,6 +358,17 @@ class TestBackTest:
         assert found.groups["n_cases"].tolist() == [40] * 10
         assert found.groups["predicted"].is_monotonic_increasing
 
+    def test_equal_predictions_stay_in_one_group_whatever_the_order_of_rows(self):
+        # 60 cases give three groups. Mean ranks: 15.5 of the 30 at 0.2, 40.5 of the 20 at 0.5, 55.5 of the 10 at 0.8;
+        # times 3 / 60 and rounded up they are groups 1, 3 and 3.
+        lights = frozen([0.2] * 30 + [0.5] * 20 + [0.8] * 10)
+        known = outcomes([5 if i % 3 == 0 else None for i in range(60)])
+        options = {"reporting_date": "2026-12-31", "horizon_months": 6}
+        found, turned = (rk.back_test_lights(f, known, **options).groups for f in (lights, lights.iloc[::-1]))
+        assert found["group"].tolist() == [1, 3]
+        assert found["n_cases"].tolist() == [30, 30]
+        pd.testing.assert_frame_equal(found, turned)
+
     @pytest.mark.parametrize(
         ("wrong", "sees_level", "sees_spread"),
         [
@@ -365,6 +397,11 @@ class TestBackTest:
                 frozen([0.5, 1.5], ["blue", "red"]), outcomes([1]), reporting_date="2026-12-31", horizon_months=6
             )
         assert len(error.value.violations) == 2
+
+    def test_a_facility_that_stands_twice_in_the_outcomes_is_refused(self):
+        twice = pd.concat([outcomes([1]), outcomes([9])], ignore_index=True)
+        with pytest.raises(ContractError, match=r"outcomes: facility_id must name one row: 1 row, first row 1"):
+            rk.back_test_lights(frozen([0.5]), twice, reporting_date="2026-12-31", horizon_months=6)
 
 
 def override_log(*rows, agent="a1b2c3d4"):
@@ -432,6 +469,62 @@ class TestOverrides:
         assert found.override_rate == 0.0
         assert found.judged["n_overrides"].tolist() == [0, 0, 0]
 
+    def test_an_override_made_with_hindsight_counts_for_nothing(self):
+        # F0 and F1 cured on 10 February: changed in April, and on the day itself. The horizon of F2 ends on 31 July. F3
+        # was changed on the eve of its cure: right.
+        log = override_log(
+            ("F0", "2026-04-01 09:00", "red", "green"),
+            ("F1", "2026-02-10 09:00", "red", "green"),
+            ("F2", "2026-07-31 09:00", "red", "yellow"),
+            ("F3", "2026-02-09 18:00", "red", "green"),
+        )
+        found = review(frozen([0.3] * 4, "red"), log, outcomes([10, 10, None, 10]))
+        assert (found.n_overrides, found.n_too_late) == (1, 3)
+        assert found.judged.set_index("direction").loc["all", ["n_overrides", "n_right"]].tolist() == [1, 1]
+
+    def test_what_was_said_in_time_stands_when_hindsight_changes_it(self):
+        log = override_log(("F0", "2026-02-01", "red", "green"), ("F0", "2026-04-01", "green", "red"))
+        found = review(frozen([0.3], "red"), log, outcomes([10]))
+        assert (found.n_overrides, found.n_too_late, found.n_taken_back) == (1, 1, 0)
+        assert found.judged["n_right"].tolist() == [1, 0, 1]
+
+    def test_nothing_after_the_reporting_date_is_read(self):
+        log = override_log(
+            ("F0", "2026-02-15 18:00", "red", "yellow"),
+            ("F0", "2026-02-16 09:00", "yellow", "green"),
+        )
+        found = rk.review_overrides(
+            frozen([0.3], "red"), log, outcomes([None]), reporting_date="2026-02-15", horizon_months=6
+        )
+        assert found.by_change["to_light"].tolist() == ["yellow"]
+
+    def test_a_change_is_that_from_the_light_of_the_model_to_the_last(self):
+        # Red to green, then green to yellow: towards green on the whole; it cures, right by chance 0.3.
+        log = override_log(("F0", "2026-02-01", "red", "green"), ("F0", "2026-02-02", "green", "yellow"))
+        found = review(frozen([0.3], "red"), log, outcomes([30]))
+        assert found.by_change.to_numpy().tolist() == [["red", "yellow", 1]]
+        rows = found.judged.set_index("direction")
+        assert rows["n_overrides"].tolist() == [1, 0, 1]
+        assert rows["n_right"].tolist() == [1, 0, 1]
+        assert rows.loc["all", "expected_right"] == pytest.approx(0.3)
+
+    def test_a_change_taken_back_is_none_and_entries_without_a_light_are_counted_one_by_one(self):
+        log = override_log(
+            ("F0", "2026-02-01", "red", "green"),
+            ("F0", "2026-02-02", "green", "red"),
+            ("F9", "2026-02-01", "red", "green"),
+            ("F9", "2026-02-02", "green", "red"),
+        )
+        found = review(frozen([0.3], "red"), log, outcomes([None]))
+        assert (found.n_overrides, found.n_taken_back, found.n_without_light) == (0, 1, 2)
+
+    def test_faults_of_lights_log_and_outcomes_are_told_at_once(self):
+        log, twice = override_log(("F0", "2026-02-01", "red", "red")), pd.concat([outcomes([1])] * 2)
+        with pytest.raises(ContractError) as error:
+            review(frozen([1.5], "red"), log, twice)
+        assert [v.table for v in error.value.violations] == ["lights", "overrides", "outcomes"]
+        assert all(v.first_keys == ("row 0",) for v in error.value.violations)
+
 
 class TestCases:
     def episodes(self):
@@ -492,7 +585,7 @@ class TestCases:
 def test_a_log_of_overrides_is_read_and_checked(tmp_path):
     path = tmp_path / "log.csv"
     override_log(("F0", "2026-02-01 09:00", "red", "green")).to_csv(path, index=False)
-    found = review(frozen([0.3], "red"), rk.read_overrides(path), outcomes([1]))
+    found = review(frozen([0.3], "red"), rk.read_overrides(path), outcomes([2]))
     assert found.n_overrides == 1
     with pytest.raises(SpecError, match="no log of overrides"):
         rk.read_overrides(tmp_path / "none.csv")

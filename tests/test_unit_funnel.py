@@ -198,6 +198,44 @@ def test_units_that_do_not_differ_are_shrunken_to_one_value_and_not_told_apart()
     assert (ranks.units["rank_upper"] == 8).all()
 
 
+def test_one_value_for_all_units_is_known_no_better_than_all_their_cases_let_it():
+    # 400 of 800 cases: standard error sqrt(0.25 / 800) = 0.0177, so that 0.49 lies 0.566 of them below: 0.714.
+    ranks = rk.shrunken_ranks(
+        units([50] * 8, [100] * 8), events_col="n_events", size_col="n_cases", target=0.49, rng=np.random.default_rng(1)
+    )
+    assert (ranks.units["upper"] - ranks.units["lower"] > 0.06).all()
+    assert ranks.units["prob_beyond_target"].to_numpy() == pytest.approx(np.full(8, 0.714), abs=0.002)
+    # Observed / expected: 400 events where 400 were expected, a relative error of 1 / sqrt(400).
+    options = {"events_col": "n_events", "size_col": "n_cases", "kind": "ratio", "target": 1.0}
+    ratios = rk.shrunken_ranks(units([50] * 8, [50.0] * 8), rng=np.random.default_rng(1), **options).units
+    assert (ratios["upper"] - ratios["lower"]).to_numpy() == pytest.approx(np.full(8, 2 * 1.96 * 0.05), rel=0.02)
+    assert ratios["prob_beyond_target"].to_numpy() == pytest.approx(np.full(8, 0.5), abs=0.02)
+
+
+@pytest.mark.parametrize("events", [0, 50])
+def test_the_interval_of_one_value_holds_it_where_nothing_or_everything_came(events):
+    ranks = rk.shrunken_ranks(
+        units([events] * 4, [50] * 4), events_col="n_events", size_col="n_cases", rng=np.random.default_rng(1)
+    ).units
+    assert (ranks["lower"] <= ranks["shrunken"]).all()
+    assert (ranks["shrunken"] <= ranks["upper"]).all()
+    # Jeffreys' interval of 0 of 200 reaches to half the 97.5 % point of chi-square with one degree, 2.51, over 200.
+    assert (ranks["upper"] - ranks["lower"]).to_numpy() == pytest.approx(np.full(4, 0.0125), abs=0.0003)
+
+
+@pytest.mark.slow
+def test_the_interval_of_one_value_covers_it_where_units_do_not_differ():
+    rng = np.random.default_rng(20260930)
+    held = []
+    for _ in range(400):
+        ranks = rk.shrunken_ranks(
+            units(rng.binomial(100, 0.5, 8), [100] * 8), events_col="n_events", size_col="n_cases", rng=rng, n_draws=50
+        )
+        if ranks.prior.standard_deviation == 0:
+            held.append(ranks.units["lower"].iloc[0] <= 0.5 <= ranks.units["upper"].iloc[0])
+    assert np.mean(held) > 0.95 - N_ERRORS * np.sqrt(0.95 * 0.05 / len(held))
+
+
 def test_a_unit_of_two_cases_is_shrunken_and_not_ranked():
     ranks = rk.shrunken_ranks(
         units([2, 60, 40], [2, 100, 100]), events_col="n_events", size_col="n_cases", rng=np.random.default_rng(1)

@@ -1,5 +1,7 @@
 """Scorecards: cases at equal age, measures by hand, expectation by case-mix, accuracy in its parts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,6 +115,27 @@ def test_recovery_rate_by_hand(recovery):
     assert card.record()["n_undecided"] == 2
 
 
+def test_cases_that_all_brought_the_same_share_have_no_interval_and_no_verdict(recovery):
+    nothing = recovery.cases.assign(recovered_amount=0.0, has_met_target=False)
+    card = rk.unit_scorecards(reporting_date=DATE, recovery=replace(recovery, cases=nothing), minimum_cases=2)
+    alpha = card.measure("recovery_rate").set_index("unit").loc["alpha"]
+    assert alpha["value"] == 0.0
+    assert alpha[["lower", "upper"]].isna().all()
+    assert alpha["against_target"] == "undecided"
+    assert card.record()["n_below"] == 0
+
+
+def test_a_unit_with_few_cases_is_not_counted_as_beyond_the_target(recovery):
+    # alpha: 9.00 of 900 and 5.01 of 500, about 1 % of either: far below 90 %, on two cases.
+    little = recovery.cases.assign(recovered_amount=[9.0, 5.01, 0.0, 0.0])
+    records = [
+        rk.unit_scorecards(reporting_date=DATE, recovery=replace(recovery, cases=little), minimum_cases=least).record()
+        for least in (2, 30)
+    ]
+    assert [record["n_below"] for record in records] == [1, 0]
+    assert [record["n_undecided"] for record in records] == [1, 2]
+
+
 def test_what_comes_after_the_reporting_date_changes_nothing(log, recovery):
     episodes, flows, actions = log
     later = pd.DataFrame([("FA2", "2026-07-01", "repayment", 999.0)], columns=flows.columns)
@@ -140,6 +163,27 @@ def test_right_party_contacts_by_hand():
     # seven calls: one number not in use, one without a result; of five dials three were conversations
     assert row[["n_calls", "n_invalid", "n_unknown", "n_dials", "n_conversations"]].tolist() == [7, 1, 1, 5, 3]
     assert row["right_party_rate"] == 0.6
+
+
+def test_calls_without_a_column_of_results_are_refused_in_words():
+    actions = pd.DataFrame({"unit": ["alpha"], "kind": ["call"], "action_time": ["2026-05-01 10:00"]})
+    with pytest.raises(rk.ContractError, match="actions: column 'result' is missing"):
+        rk.right_party_contacts(actions, reporting_date=DATE)
+
+
+def test_promises_of_no_unit_do_not_vanish():
+    promises = pd.DataFrame(
+        {
+            "facility_id": ["FA1", "FA2"],
+            "unit": ["alpha", None],
+            "promise_date": "2026-01-10",
+            "due_date": "2026-01-20",
+            "promised_amount": 100.0,
+            "paid_amount": [100.0, 0.0],
+        }
+    )
+    with pytest.raises(rk.ContractError, match="promises: unit must not be missing: 1 row, first row 1"):
+        rk.unit_scorecards(reporting_date=DATE, promises=promises)
 
 
 def mixed(n_cases, seed, effects=(0.0, 0.0, 0.0)):
@@ -218,6 +262,30 @@ def test_ranks_count_what_is_rarer():
     assert mix.overall > 0.5
     assert not ranks.higher_is_better
     assert ranks.units["unit"].iloc[0] == "u2"
+
+
+@pytest.mark.parametrize("family", ["logit", "poisson"])
+def test_a_level_of_which_no_case_came_has_no_expectation(family):
+    # Product y never returned and is unit c's alone: its coefficient has no finite estimate, and c would be held
+    # against an expectation of nothing.
+    cases = pd.DataFrame({"unit": np.repeat(list("abc"), 40), "product": np.repeat(list("xxy"), 40)})
+    cases["returned"] = np.where(cases["product"] == "x", np.arange(120) % 2, 0)
+    with pytest.raises(rk.ConvergenceError, match="no finite estimate: 40 of 120 cases"):
+        rk.observed_expected(cases, event_col="returned", formula="~ product", family=family)
+
+
+def test_a_level_of_which_every_case_came_has_none_either():
+    cases = pd.DataFrame({"unit": list("ab") * 40, "product": np.repeat(list("xy"), 40), "returned": [1, 0, 0, 1] * 20})
+    cases.loc[cases["product"] == "y", "returned"] = 1
+    with pytest.raises(rk.ConvergenceError, match="no finite estimate: 40 of 80 cases"):
+        rk.observed_expected(cases, event_col="returned", formula="~ product")
+
+
+@pytest.mark.parametrize("share", [0.5, -0.1])
+def test_a_funnel_draws_in_less_than_half_of_the_units_at_each_end(share):
+    mix = rk.observed_expected(mixed(400, 1, (0.0, 0.0)), event_col="won", formula="~ secured")
+    with pytest.raises(ValueError, match="winsorise"):
+        mix.funnel(over_dispersion="winsorised", winsorise=share)
 
 
 @pytest.mark.parametrize("formula", ["~ marital_status", "~ borrower_age", "~ recovered_amount"])

@@ -34,6 +34,8 @@ from recoverykit.operations._shrunken_ranks import ShrunkenRanks, shrunken_ranks
 
 Array = NDArray[np.float64]
 FAMILIES = ("logit", "poisson")
+#: An expected share this near to 0 or 1, or a count this near to 0, is where a search for an infinite estimate stopped.
+_NEVER = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,9 +69,11 @@ class CaseMix:
         """Return observed / expected of each unit with its limits around 1.
 
         With a logit each unit has limits of its own, from the exact law of the number of events among its cases; with
-        counts they are those of ``funnel_limits``.
+        counts they are those of ``funnel_limits``, from which the options are; ValueError where one is not allowed.
         """
         check_choice("over_dispersion", over_dispersion, OVER_DISPERSION)
+        if not 0 <= winsorise < 0.5:
+            raise ValueError(f"winsorise is {winsorise}; give a share of units in [0, 0.5)")
         if self.family == "poisson":
             return funnel_limits(
                 self.units,
@@ -167,7 +171,7 @@ def observed_expected(
     RefusedColumnError
         When the formula reads a column that may not drive an expectation.
     ConvergenceError
-        When the regression has no finite estimate.
+        When the regression has no finite estimate, as where all cases of a level ended alike.
 
     Notes
     -----
@@ -248,10 +252,18 @@ def _fit(matrix: Array, events: Array, exposure: Array, family: str) -> tuple[Ar
         fit = GLM(events, matrix, family=law, offset=offset).fit(maxiter=100)
     except (PerfectSeparationError, np.linalg.LinAlgError) as error:
         raise ConvergenceError(f"the expectation has no finite estimate ({error}); take fewer features") from error
-    errors = np.asarray(fit.bse, dtype=float)
+    errors, expected = np.asarray(fit.bse, dtype=float), np.asarray(fit.fittedvalues, dtype=float)
     if not fit.converged or not np.isfinite(errors).all() or np.abs(fit.params).max() > 1e3:
         raise ConvergenceError("the expectation has no finite estimate; take fewer features, or join rare levels")
-    return np.asarray(fit.params, dtype=float), errors, np.asarray(fit.fittedvalues, dtype=float)
+    # Without a finite estimate the search creeps on until it stops by its own rule, and says that it has converged.
+    certain = expected < _NEVER if family == "poisson" else np.minimum(expected, 1.0 - expected) < _NEVER
+    if certain.any():
+        raise ConvergenceError(
+            f"the expectation has no finite estimate: {int(certain.sum()):,} of {len(expected):,} cases have features "
+            "with which all ended alike, or values far from those of all others; take fewer features, join rare "
+            "levels, or draw in such values"
+        )
+    return np.asarray(fit.params, dtype=float), errors, expected
 
 
 def _units(

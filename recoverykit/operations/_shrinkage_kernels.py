@@ -111,6 +111,28 @@ def posterior_law(prior: Prior, first: Array, second: Array) -> stats.rv_continu
     return stats.beta(first, second) if prior.is_beta else stats.gamma(first, scale=1.0 / second)
 
 
+def common_law(prior: Prior, n_events: Array, n_cases: Array) -> stats.rv_continuous:
+    """Return the law of the one value that all units have, where they do not differ as far as can be told.
+
+    Parameters
+    ----------
+    prior : Prior
+        Of the units, with a standard deviation of 0.
+    n_events, n_cases : ndarray of shape (n_units,)
+        Cases, or expected events.
+
+    Returns
+    -------
+    frozen scipy distribution
+        Of a single value, from all units together under Jeffreys' prior. The fitted prior would not do: it takes the
+        pooled rate as known, and its intervals would have no width.
+    """
+    events, cases = float(n_events.sum()), float(n_cases.sum())
+    if prior.is_beta:
+        return stats.beta(events + 0.5, cases - events + 0.5)
+    return stats.gamma(events + 0.5, scale=1.0 / cases)
+
+
 def draw_values(prior: Prior, first: Array, second: Array, n_draws: int, rng: np.random.Generator) -> Array:
     """Draw the units' true values from their posteriors: shape (n_draws, n_units)."""
     size = (n_draws, len(first))

@@ -16,6 +16,7 @@ from recoverykit.operations._funnel import KINDS, MINIMUM_CASES, unit_counts
 from recoverykit.operations._shrinkage_kernels import (
     Prior,
     beta_prior,
+    common_law,
     draw_values,
     gamma_prior,
     posterior,
@@ -100,8 +101,9 @@ def shrunken_ranks(
     Notes
     -----
     Empirical Bayes takes the fitted law of the units as known, so that intervals are a little too short where there are
-    few units. Where units do not differ as far as can be told, all are shrunken to one value, and a rank means nothing:
-    its interval then spans all places.
+    few units. Where units do not differ as far as can be told, all are shrunken to one value. Interval and
+    prob_beyond_target are then those of a value common to all, from the law beta(sum O + 1/2, sum n - sum O + 1/2) or
+    gamma(sum O + 1/2, rate sum E), and a rank means nothing: its interval spans all places.
 
     Examples
     --------
@@ -117,7 +119,8 @@ def shrunken_ranks(
     events, size, cases = unit_counts(frame, unit_col, events_col, size_col, cases_col, kind)
     prior = beta_prior(events, size) if kind == "share" else gamma_prior(events, size)
     first, second = posterior(prior, events, size)
-    law = posterior_law(prior, first, second)
+    shrunken = posterior_law(prior, first, second).mean()
+    law = posterior_law(prior, first, second) if prior.standard_deviation > 0 else common_law(prior, events, size)
     goal = prior.mean if target is None else float(target)
     tail = (1.0 - level) / 2.0
     units = pd.DataFrame(
@@ -126,9 +129,10 @@ def shrunken_ranks(
             "n_cases": cases,
             "size": size,
             "value": events / size,
-            "shrunken": law.mean(),
-            "lower": law.ppf(tail),
-            "upper": law.ppf(1.0 - tail),
+            "shrunken": shrunken,
+            # Without any event, or any failure, a quantile of the common law lies beyond the pooled value.
+            "lower": np.minimum(law.ppf(tail), shrunken),
+            "upper": np.maximum(law.ppf(1.0 - tail), shrunken),
             "prob_beyond_target": law.sf(goal) if higher_is_better else law.cdf(goal),
         }
     )

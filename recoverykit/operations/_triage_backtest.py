@@ -11,7 +11,7 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from recoverykit.errors import ContractError, InsufficientDataError, Violation
-from recoverykit.operations._border import check_frames, day_of
+from recoverykit.operations._border import Rules, day_of, frame_faults, no_share
 from recoverykit.operations._triage_treatments import LIGHTS
 
 COUNTED, NOT_OVER, UNKNOWN, NOT_HELD_OUT = (
@@ -36,7 +36,8 @@ class LightsBackTest:
     by_light : DataFrame
         light, n_cases, n_cured, predicted, cured_rate, lower, upper (Clopper-Pearson).
     groups : DataFrame
-        The same by groups of equal size of the prediction: group in place of light.
+        The same by groups of about equal size of the prediction: group in place of light. Equal predictions stay
+        together, so that groups differ in size, and a number may be left out, where many are alike.
     brier_score, reference_score : float
         Mean squared distance of prediction and outcome, and of the mere share cured: (1 / n) sum (y - p)^2.
     z, p_value : float
@@ -134,7 +135,8 @@ def back_test_lights(
     Raises
     ------
     ContractError
-        When a column is missing, or a probability or light is none.
+        When a column is missing, a probability or light is none, or a facility stands twice in the outcomes; all told
+        at once.
     InsufficientDataError
         When no light counts.
 
@@ -146,8 +148,9 @@ def back_test_lights(
     """
     if horizon_months < 1 or not 0 < level < 1:
         raise ValueError(f"horizon_months is {horizon_months}, at least 1; level is {level}, in (0, 1)")
-    check_lights(lights)
-    check_frames({"outcomes": (outcomes, ["facility_id", "cured_date?"])})
+    faults = [*light_faults(lights), *outcome_faults(outcomes)]
+    if faults:
+        raise ContractError(faults)
     frame, counted = followed(lights, outcomes, day_of(reporting_date, "reporting_date"), horizon_months, holdout)
     if frame.empty:
         raise InsufficientDataError(
@@ -156,13 +159,13 @@ def back_test_lights(
         )
     p, y = frame["prob_self_cure"].to_numpy(float), frame["is_cured"].to_numpy(float)
     n_groups = int(np.clip(len(frame) // CASES_PER_GROUP, 1, MOST_GROUPS))
-    rank = frame["prob_self_cure"].rank(method="first")
+    rank = frame["prob_self_cure"].rank()  # ties share a rank, and so a group: the order of rows tells nothing
     group = pd.Series(np.ceil(rank * n_groups / len(frame)), index=frame.index).astype(int)
     z, bold = _z(p, y, np.ones(len(p))), spiegelhalter_z(p, y)
     return LightsBackTest(
         horizon_months=horizon_months,
         by_light=_shares(frame, frame["light"], [c for c in LIGHTS if (frame["light"] == c).any()], "light", level),
-        groups=_shares(frame, group, range(1, n_groups + 1), "group", level),
+        groups=_shares(frame, group, sorted(group.unique().tolist()), "group", level),
         brier_score=float(np.mean((y - p) ** 2)),
         reference_score=float(np.mean(y) * (1 - np.mean(y))),
         z=z,
@@ -175,17 +178,24 @@ def back_test_lights(
     )
 
 
-def check_lights(lights: pd.DataFrame) -> None:
-    """Raise ContractError for frozen lights that are none."""
-    check_frames({"lights": (lights, ["facility_id", "as_of", "prob_self_cure", "light"])})
-    rules = {
-        "prob_self_cure must lie in [0, 1]": ~lights["prob_self_cure"].between(0, 1),
-        f"light must be one of {', '.join(LIGHTS)}": ~lights["light"].isin(LIGHTS),
-        "facility_id and as_of must name one row": lights.duplicated(["facility_id", "as_of"]),
+def light_faults(lights: pd.DataFrame) -> list[Violation]:
+    """Return what is wrong with frozen lights."""
+    rules: Rules = {
+        "prob_self_cure must lie in [0, 1]": (["prob_self_cure"], no_share("prob_self_cure")),
+        f"light must be one of {', '.join(LIGHTS)}": (["light"], lambda frame: ~frame["light"].isin(LIGHTS)),
     }
-    faults = [Violation("lights", rule, int(rows.sum())) for rule, rows in rules.items() if rows.any()]
-    if faults:
-        raise ContractError(faults)
+    return frame_faults("lights", lights, ["facility_id", "as_of", "prob_self_cure", "light"], rules)
+
+
+def outcome_faults(outcomes: pd.DataFrame) -> list[Violation]:
+    """Return what is wrong with outcomes: a facility cures once or not at all."""
+    return frame_faults("outcomes", outcomes, ["facility_id", "cured_date?"])
+
+
+def cured_after(lights: pd.DataFrame, outcomes: pd.DataFrame) -> pd.Series:
+    """Return when the case of each light cured after it was given; missing where it did not."""
+    cured = pd.to_datetime(lights["facility_id"].map(outcomes.set_index("facility_id")["cured_date"]))
+    return cured.where(cured > lights["as_of"])
 
 
 def followed(
@@ -197,8 +207,6 @@ def followed(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the lights that count, with is_cured, and what became of all of them."""
     end = lights["as_of"] + pd.DateOffset(months=horizon_months)
-    known = outcomes.set_index("facility_id")["cured_date"]
-    cured = lights["facility_id"].map(known)
     treated = ~lights["facility_id"].isin(set(holdout)) if holdout is not None else pd.Series(False, lights.index)
     what = np.select(
         [~lights["facility_id"].isin(set(outcomes["facility_id"])), end > reporting_date, treated],
@@ -207,7 +215,7 @@ def followed(
     )
     found = pd.Series(what).value_counts()
     counted = pd.DataFrame({"what": _WHY, "n_cases": [int(found.get(name, 0)) for name in _WHY]})
-    is_cured = (cured > lights["as_of"]) & (cured <= end)
+    is_cured = cured_after(lights, outcomes) <= end
     return lights.assign(is_cured=is_cured)[what == COUNTED].reset_index(drop=True), counted
 
 

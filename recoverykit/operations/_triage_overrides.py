@@ -2,7 +2,8 @@
 
 An override towards green says that the case is likelier to cure than the model has it, one towards red that it is less
 likely. It is right when the case cures, or when it does not. By luck alone so many would be right as the model's own
-probabilities say; overrides beat the model when more are than that explains.
+probabilities say; overrides beat the model when more are than that explains. An override is held against the light that
+the model gave, and counts only while nobody could know how the case would end.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recoverykit.errors import ContractError, SpecError, Violation
-from recoverykit.operations._border import check_frames, day_of
-from recoverykit.operations._triage_backtest import check_lights, followed
+from recoverykit.operations._border import Rules, day_of, frame_faults
+from recoverykit.operations._triage_backtest import cured_after, followed, light_faults, outcome_faults
 from recoverykit.operations._triage_treatments import LIGHTS
 
 #: An agent stands as a code with a digit in it, a reason as a word of the house's list: neither can hold a name.
@@ -31,10 +32,15 @@ class OverrideReview:
 
     Attributes
     ----------
-    n_lights, n_overrides, n_without_light : int
-        Lights given, cases whose light was changed, and overrides of cases without a light, which are left out.
+    n_lights, n_overrides : int
+        Lights given, and those of them that were changed in the end.
+    n_without_light, n_too_late : int
+        Entries of the log that are left out: of cases without a light, and made when the case had cured or the horizon
+        was over, with hindsight.
+    n_taken_back : int
+        Lights that were changed and set back to what the model gave; no overrides.
     by_change : DataFrame
-        from_light, to_light, n_overrides.
+        from_light (that of the model), to_light (the last), n_overrides.
     by_reason : DataFrame
         reason, n_overrides, most frequent first.
     judged : DataFrame
@@ -45,6 +51,8 @@ class OverrideReview:
     n_lights: int
     n_overrides: int
     n_without_light: int
+    n_too_late: int
+    n_taken_back: int
     by_change: pd.DataFrame
     by_reason: pd.DataFrame
     judged: pd.DataFrame
@@ -67,6 +75,8 @@ class OverrideReview:
         return {
             "n_lights": self.n_lights,
             "n_overrides": self.n_overrides,
+            "n_too_late": self.n_too_late,
+            "n_taken_back": self.n_taken_back,
             "override_rate": self.override_rate,
             "judged": self.judged.to_dict("records"),
         }
@@ -89,7 +99,8 @@ def review_overrides(
         As in ``back_test_lights``.
     overrides : DataFrame
         The log: facility_id, override_time, agent_hash (a code, never a name), from_light, to_light, reason (a word of
-        the house's list, such as ``employer_confirmed``). The last override of a light counts.
+        the house's list, such as ``employer_confirmed``). Entries of a light are taken together: the change is from the
+        model's light to that of the last entry made before the case cured and the horizon was over.
     alpha : float
         Two one-sided tests at this level decide the verdict, in (0, 1).
 
@@ -102,22 +113,26 @@ def review_overrides(
     Raises
     ------
     ContractError
-        When a column is missing, an agent is no code, a reason no word, a light none, or from and to are the same.
+        When a column is missing, an agent is no code, a reason no word, a light none, or from and to are the same; with
+        the faults of lights and outcomes, all at once.
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha}; it must lie in (0, 1)")
-    check_lights(lights)
-    _check_log(overrides)
-    last = _last_of_each_light(lights, overrides)
-    matched = last[last["as_of"].notna()]
-    judged, _ = followed(matched, outcomes, day_of(reporting_date, "reporting_date"), horizon_months, None)
-    change = matched.groupby(["from_light", "to_light"]).size().rename("n_overrides").reset_index()
-    reasons = matched["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    faults = [*light_faults(lights), *_log_faults(overrides), *outcome_faults(outcomes)]
+    if faults:
+        raise ContractError(faults)
+    date = day_of(reporting_date, "reporting_date")
+    log = overrides.assign(override_time=_times(overrides))
+    log = log[log["override_time"] < date + pd.Timedelta(days=1)]
+    changed, left_out = _last_of_each_light(lights, log, outcomes, horizon_months)
+    judged, _ = followed(changed, outcomes, date, horizon_months, None)
+    change = changed.groupby(["light", "to_light"]).size().rename("n_overrides").reset_index()
+    reasons = changed["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     return OverrideReview(
         n_lights=len(lights),
-        n_overrides=len(matched),
-        n_without_light=len(last) - len(matched),
-        by_change=change,
+        n_overrides=len(changed),
+        **left_out,
+        by_change=change.rename(columns={"light": "from_light"}),
         by_reason=pd.DataFrame({"reason": reasons.index.to_numpy(object), "n_overrides": reasons.to_numpy(np.int64)}),
         judged=pd.DataFrame([_judge(judged, direction, alpha) for direction in (MILDER, STRICTER, ALL)]),
     )
@@ -154,8 +169,10 @@ def read_overrides(path: str | Path = "") -> pd.DataFrame:
         raise SpecError(f"no log of overrides at {path}; give a CSV file with {', '.join(COLUMNS)}")
     log = pd.read_csv(path, dtype=str)
     if "override_time" in log.columns:
-        log = log.assign(override_time=pd.to_datetime(log["override_time"], format="ISO8601", errors="coerce"))
-    _check_log(log)
+        log = log.assign(override_time=_times(log))
+    faults = _log_faults(log)
+    if faults:
+        raise ContractError(faults)
     return log
 
 
@@ -175,7 +192,7 @@ def right_by_chance(probs: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _judge(frame: pd.DataFrame, direction: str, alpha: float) -> dict[str, Any]:
     place = {light: order for order, light in enumerate(LIGHTS)}
-    milder = (frame["to_light"].map(place) < frame["from_light"].map(place)).to_numpy(bool)
+    milder = (frame["to_light"].map(place) < frame["light"].map(place)).to_numpy(bool)
     picked = {MILDER: milder, STRICTER: ~milder, ALL: np.ones(len(frame), dtype=bool)}[direction]
     p = frame["prob_self_cure"].to_numpy(float)
     cured = frame["is_cured"].to_numpy(bool)
@@ -199,27 +216,50 @@ def _judge(frame: pd.DataFrame, direction: str, alpha: float) -> dict[str, Any]:
     }
 
 
-def _last_of_each_light(lights: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
-    """Return the last override of each light, with the light that it changed; as_of is missing where there is none."""
-    log = overrides.sort_values("override_time", kind="stable")
+def _last_of_each_light(
+    lights: pd.DataFrame, log: pd.DataFrame, outcomes: pd.DataFrame, horizon_months: int
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the last override of each light made before its case's end was known, and how many were left out."""
     given = lights[["facility_id", "as_of", "prob_self_cure", "light"]].sort_values("as_of")
     units = {"override_time": "datetime64[ns]"}, {"as_of": "datetime64[ns]"}
-    found = pd.merge_asof(
-        log.astype(units[0]), given.astype(units[1]), left_on="override_time", right_on="as_of", by="facility_id"
-    )
-    return found.drop_duplicates(["facility_id", "as_of"], keep="last", ignore_index=True)
-
-
-def _check_log(overrides: pd.DataFrame) -> None:
-    check_frames({"overrides": (overrides, COLUMNS)})
-    text = {name: overrides[name].astype(str) for name in ("agent_hash", "reason")}
-    rules = {
-        "agent_hash must be a code with a digit, never a name": ~text["agent_hash"].str.fullmatch(AGENT),
-        "reason must be a word of the house's list, such as employer_confirmed": ~text["reason"].str.fullmatch(REASON),
-        f"from_light must be one of {', '.join(LIGHTS)}": ~overrides["from_light"].isin(LIGHTS),
-        f"to_light must be one of {', '.join(LIGHTS)}": ~overrides["to_light"].isin(LIGHTS),
-        "from_light and to_light must differ": overrides["from_light"] == overrides["to_light"],
+    ordered = log.sort_values("override_time", kind="stable").astype(units[0])
+    found = pd.merge_asof(ordered, given.astype(units[1]), left_on="override_time", right_on="as_of", by="facility_id")
+    matched = found[found["as_of"].notna()]
+    is_over = matched["override_time"] >= matched["as_of"] + pd.DateOffset(months=horizon_months)
+    is_late = is_over | (matched["override_time"] >= cured_after(matched, outcomes))
+    last = matched[~is_late].drop_duplicates(["facility_id", "as_of"], keep="last")
+    is_back = last["to_light"] == last["light"]
+    left_out = {
+        "n_without_light": len(found) - len(matched),
+        "n_too_late": int(is_late.sum()),
+        "n_taken_back": int(is_back.sum()),
     }
-    faults = [Violation("overrides", rule, int(rows.sum())) for rule, rows in rules.items() if rows.any()]
-    if faults:
-        raise ContractError(faults)
+    return last[~is_back].reset_index(drop=True), left_out
+
+
+def _times(overrides: pd.DataFrame) -> pd.Series:
+    """Return when overrides were made; missing where that is no moment."""
+    return pd.to_datetime(overrides["override_time"], format="ISO8601", errors="coerce")
+
+
+def _log_faults(overrides: pd.DataFrame) -> list[Violation]:
+    """Return what is wrong with a log of overrides."""
+    allowed = ", ".join(LIGHTS)
+    rules: Rules = {
+        "override_time must be a moment": (["override_time"], lambda log: _times(log).isna()),
+        "agent_hash must be a code with a digit, never a name": (
+            ["agent_hash"],
+            lambda log: ~log["agent_hash"].astype(str).str.fullmatch(AGENT),
+        ),
+        "reason must be a word of the house's list, such as employer_confirmed": (
+            ["reason"],
+            lambda log: ~log["reason"].astype(str).str.fullmatch(REASON),
+        ),
+        f"from_light must be one of {allowed}": (["from_light"], lambda log: ~log["from_light"].isin(LIGHTS)),
+        f"to_light must be one of {allowed}": (["to_light"], lambda log: ~log["to_light"].isin(LIGHTS)),
+        "from_light and to_light must differ": (
+            ["from_light", "to_light"],
+            lambda log: log["from_light"] == log["to_light"],
+        ),
+    }
+    return frame_faults("overrides", overrides, COLUMNS, rules)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recoverykit.errors import ContractError, Violation
-from recoverykit.operations._border import check_frames
+from recoverykit.errors import ContractError
+from recoverykit.estimators._rows import number_column
+from recoverykit.operations._border import Rules, frame_faults, no_share
 from recoverykit.operations._triage_treatments import TreatmentMenu
 
 CASE_COLUMNS = ("facility_id", "prob_self_cure", "cured_recovery_amount", "uncured_recovery_amount")
@@ -49,25 +50,13 @@ class Problem:
 
 def read_problem(cases: pd.DataFrame, menu: TreatmentMenu) -> Problem:
     """Check the cases and return them as arrays."""
-    check_frames({"cases": (cases, CASE_COLUMNS)})
-    prob, cured, uncured = (cases[c].to_numpy(float) for c in CASE_COLUMNS[1:])
-    table = menu.frame()
-    uplift = np.column_stack(
-        [
-            cases[f"uplift_{t.name}"].to_numpy(float)
-            if f"uplift_{t.name}" in cases.columns
-            else np.full(len(cases), t.uplift)
-            for t in menu.treatments
-        ]
-    )
-    rules = {
-        "prob_self_cure must lie in [0, 1]": ~((prob >= 0) & (prob <= 1)),
-        "cured_recovery_amount must be at least uncured_recovery_amount": ~(cured >= uncured),
-        "uplifts must lie in [0, 1]": ~((uplift >= 0) & (uplift <= 1)).all(axis=1),
-    }
-    faults = [Violation("cases", rule, int(rows.sum())) for rule, rows in rules.items() if rows.any()]
+    own = {t.name: f"uplift_{t.name}" for t in menu.treatments if f"uplift_{t.name}" in cases.columns}
+    faults = frame_faults("cases", cases, [*CASE_COLUMNS, *own.values()], _rules(list(own.values())))
     if faults:
         raise ContractError(faults)
+    prob, cured, uncured = (number_column(cases, c, 0.0) for c in CASE_COLUMNS[1:])
+    table = menu.frame()
+    uplift = np.column_stack([number_column(cases, own.get(t.name), t.uplift) for t in menu.treatments])
     resources = list(dict.fromkeys(table["resource"]))
     cost = table["cost_amount"].to_numpy(float)
     stake = cured - uncured
@@ -87,3 +76,14 @@ def read_problem(cases: pd.DataFrame, menu: TreatmentMenu) -> Problem:
             "capacity": np.array([menu.capacities.get(name, np.inf) for name in resources]),
         },
     )
+
+
+def _rules(own_uplifts: list[str]) -> Rules:
+    """Return what the values of the cases must keep, of the uplifts that they bring themselves too."""
+
+    def falls_short(frame: pd.DataFrame) -> NDArray[np.bool_]:
+        cured, uncured = (number_column(frame, column, 0.0) for column in CASE_COLUMNS[2:])
+        return ~(cured >= uncured)
+
+    shares = {f"{c} must lie in [0, 1]": ([c], no_share(c)) for c in ("prob_self_cure", *own_uplifts)}
+    return {**shares, "cured_recovery_amount must be at least uncured_recovery_amount": (CASE_COLUMNS[2:], falls_short)}

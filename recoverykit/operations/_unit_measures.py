@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from recoverykit.errors import ContractError
+from recoverykit.estimators._rows import broken, check_columns
 from recoverykit.operations._cents import cents
 from recoverykit.operations._exact_intervals import binomial_interval
 from recoverykit.operations._log_border import read_log
@@ -22,13 +24,16 @@ CONVERSATIONS = ("right_party", "promise", "refused")
 KNOWN_RESULTS = (*CONVERSATIONS, "wrong_party", "no_answer")
 INVALID_NUMBER = "invalid_number"
 COLUMNS = ("unit", "measure", "n_cases", "n_left_out", "value", "lower", "upper")
+#: What rounding leaves of a difference that is none, as a share of the amounts.
+_ROUNDING = 1e-9
 
 
 def recovery_rates(recovery: RecoveryCases, level: float) -> pd.DataFrame:
     """Return cash within the horizon / owed at the start, over the cases old enough, and the share that met the target.
 
     The interval of the ratio of sums is the linearised one with Student's t (Cochran 1977, Sampling Techniques, 6.4):
-    money is concentrated in few cases, and it takes cases as independent. That of the share is exact.
+    money is concentrated in few cases, and it takes cases as independent; it is missing where cases do not differ. That
+    of the share is exact.
     """
     rows = []
     for unit, own in recovery.cases.groupby("unit", sort=True):
@@ -67,6 +72,7 @@ def right_party_contacts(
     ContractError, InsufficientDataError
         When a column is missing, or there is no action.
     """
+    check_columns(actions, ["unit", "kind", "action_time", "result"], table="actions")
     read = read_log(
         actions,
         table="actions",
@@ -104,6 +110,10 @@ def promise_rates(
     promises: pd.DataFrame, date: pd.Timestamp, grace: int, stated_event: str, level: float, mid_p: bool
 ) -> pd.DataFrame:
     """Return the promise-kept rate and, where units stated probabilities, their Brier score and calibration."""
+    check_columns(promises, ["unit"], table="promises")
+    found = broken(promises, "unit must not be missing", promises["unit"].isna().to_numpy(), table="promises")
+    if found:  # groups would leave them out in silence
+        raise ContractError(found)
     outcomes = promise_outcomes(promises, reporting_date=date, grace_days=grace)
     table = promise_kept_rates(outcomes, by="unit", level=level, mid_p=mid_p)
     parts = [_as_measure(table, "promise_kept_rate", table["n_due"], table["n_open"], table["kept_rate"])]
@@ -155,12 +165,17 @@ def _as_measure(
 
 
 def _ratio_of_sums(came: Array, owed: Array, level: float) -> tuple[float, float]:
-    """Return a ratio of sums and the half-width of its interval; NaN where there is nothing, or one case only."""
+    """Return a ratio of sums and the half-width of its interval.
+
+    NaN where there is nothing; no half-width with one case, or where all brought the same share, as when none brought
+    anything: cases that do not differ tell nothing of how much others would.
+    """
     n = len(owed)
     if n == 0:
         return float("nan"), float("nan")
     rate = float(came.sum() / owed.sum())
-    if n == 1:
+    off = came - rate * owed
+    if n == 1 or np.abs(off).max() <= _ROUNDING * owed.max():
         return rate, float("nan")
-    error = float(np.sqrt(np.sum((came - rate * owed) ** 2) / (n - 1) * n)) / float(owed.sum())
+    error = float(np.sqrt(np.sum(off**2) / (n - 1) * n)) / float(owed.sum())
     return rate, float(stats.t.ppf(0.5 + level / 2.0, n - 1)) * error

@@ -67,8 +67,9 @@ class UnitScorecards:
     measures : DataFrame
         One row per unit and measure: unit, measure, n_cases (that the value rests on), n_left_out (too young, open or
         without a usable result), value, lower, upper, target (of the recovery rate; missing elsewhere), against_target
-        (``above``, ``below`` or ``undecided``: whether the interval lies beyond the target; empty without one) and
-        is_ranked (whether the unit has enough cases to be compared).
+        (``above``, ``below`` or ``undecided``: whether the interval lies beyond the target; undecided too where there
+        is none, as of one case or of cases that all brought the same share; empty without a target) and is_ranked
+        (whether the unit has enough cases to be compared).
     minimum_cases : int
     level, target_rate : float
     """
@@ -102,10 +103,11 @@ class UnitScorecards:
         return {"measures": self.measures}
 
     def record(self) -> dict[str, Any]:
-        """Return the facts as plain values."""
+        """Return the facts as plain values; a unit without enough cases counts as undecided."""
         recovery = self.measure("recovery_rate")
         facts = {"target_rate": self.target_rate, "minimum_cases": self.minimum_cases, "level": self.level}
-        counted = {name: int((recovery["against_target"] == name).sum()) for name in ("above", "below", "undecided")}
+        verdicts = recovery["against_target"].where(recovery["is_ranked"], "undecided")
+        counted = {name: int((verdicts == name).sum()) for name in ("above", "below", "undecided")}
         return facts | {"n_units": int(self.measures["unit"].nunique())} | {f"n_{k}": v for k, v in counted.items()}
 
 

@@ -9,12 +9,14 @@ import pandas as pd
 
 from recoverykit.errors import ContractError, InsufficientDataError
 from recoverykit.estimators._rows import broken, check_columns
-from recoverykit.vocabulary import ActionKind, CashFlowKind, Outcome
+from recoverykit.vocabulary import ActionKind, Assignment, CashFlowKind, Outcome
 
 #: The outcome of a unit whose first repayment came before it was closed.
 REPAYMENT = "repayment"
 #: The outcome of a unit that was closed without any.
 CLOSED = "closed"
+#: Of the kinds that are known; whatever else the log says is less sound still.
+_LEAST_SOUND_FIRST = (Assignment.DISCRETION, Assignment.RULE, Assignment.RANDOM)
 _DAY = pd.Timedelta(days=1)
 #: A payment counts as full when it lacks less than half a cent.
 _HALF_CENT = 0.005
@@ -122,7 +124,7 @@ def message_outcomes(
     Parameters
     ----------
     actions, instalments : DataFrame
-        Contract tables. A message is about the last instalment that fell due before it.
+        Contract tables. A message is about the last instalment that fell due before the day on which it was sent.
     within_days : int
         Days after the message within which a payment in full counts, 1 or more.
     reporting_date : date-like
@@ -131,8 +133,10 @@ def message_outcomes(
     Returns
     -------
     DataFrame
-        One row per message: facility_id, message_date, message_variant, assignment, is_followed, is_paid (1, 0; NaN
-        where not followed). A message before the first instalment is not followed.
+        One row per message: facility_id, message_date, message_variant, assignment, is_paid_before, is_followed,
+        is_paid (1, 0; NaN where not followed). A message before the first instalment is not followed; nor is one that
+        came after its instalment was paid in full (is_paid_before), for it brought nothing in. A payment on the day of
+        the message counts as its success, since the hour is not known.
 
     Raises
     ------
@@ -155,11 +159,14 @@ def message_outcomes(
         left_on="message_date",
         right_on="due_date",
         by="facility_id",
+        allow_exact_matches=False,
     )
-    last = rows["message_date"] + within_days * _DAY
-    is_followed = (last <= pd.Timestamp(reporting_date)) & rows["due_date"].notna()
-    paid = (rows["paid_amount"] > rows["due_amount"] - _HALF_CENT) & (pd.to_datetime(rows["paid_date"]) <= last)
-    return rows[keep].assign(is_followed=is_followed, is_paid=np.where(is_followed, paid.astype(float), np.nan))
+    last, paid_date = rows["message_date"] + within_days * _DAY, pd.to_datetime(rows["paid_date"])
+    in_full = rows["paid_amount"] > rows["due_amount"] - _HALF_CENT
+    before = in_full & (paid_date < rows["message_date"])
+    is_followed = (last <= pd.Timestamp(reporting_date)) & rows["due_date"].notna() & ~before
+    is_paid = np.where(is_followed, (in_full & (paid_date <= last)).astype(float), np.nan)
+    return rows[keep].assign(is_paid_before=before, is_followed=is_followed, is_paid=is_paid)
 
 
 def first_repayments(
@@ -189,34 +196,37 @@ def first_repayments(
     -------
     DataFrame
         Columns of the episodes with days (0 or more), follow_up_days (to the reporting date), first_outcome
-        (``repayment``, ``closed`` or ``open``), treated_day (missing where not treated before the end) and assignment
-        (how the log says that this kind of treatment is decided on, for units without it too).
+        (``repayment``, ``closed`` or ``open``), treated_day (missing where not treated before the end) and assignment:
+        the least sound way in which the log says that an action of this kind was decided on by the reporting date, for
+        units without one too; missing where it does not say so of all.
 
     Raises
     ------
     ContractError, InsufficientDataError
-        When columns are missing, or no unit or no treatment is left.
+        When columns are missing, no unit or no treatment is left, or the log has no call and ``since`` is not given.
     """
     check_columns(episodes, ["facility_id", "default_date", "outcome_date"])
     check_columns(cash_flows, ["facility_id", "cash_flow_date", "kind"])
     check_columns(actions, ["facility_id", "action_time", "kind", "assignment"])
-    times = pd.to_datetime(actions["action_time"])
+    times, date = pd.to_datetime(actions["action_time"]), pd.Timestamp(reporting_date)
     start = times[actions["kind"] == ActionKind.CALL].min() if since is None else pd.Timestamp(since)
+    if pd.isna(start):
+        raise InsufficientDataError("the log has no telephone call from which on treatments are recorded; give since")
     begun = pd.to_datetime(episodes["default_date"])
-    recent = episodes[(begun >= start) & (begun <= pd.Timestamp(reporting_date))]
+    recent = episodes[(begun >= start) & (begun <= date)]
     units = recent.sort_values("default_date", kind="stable").drop_duplicates("facility_id", keep="last")
     units = units.sort_values("facility_id", ignore_index=True)
-    done = actions.assign(date=times.dt.normalize())[actions["kind"] == kind]
+    done = actions.assign(date=times.dt.normalize())[(actions["kind"] == kind) & (times.dt.normalize() <= date)]
     if units.empty or done.empty:
         raise InsufficientDataError(
-            f"{len(units)} defaults since {start:%Y-%m-%d} and {len(done)} actions of kind {kind}"
+            f"{len(units)} defaults since {start:%Y-%m-%d} and {len(done)} actions of kind {kind} up to {date:%Y-%m-%d}"
         )
     paid = cash_flows[cash_flows["kind"] == CashFlowKind.REPAYMENT].rename(columns={"cash_flow_date": "date"})
     first_paid = _first_after(units, paid)
     first_done = _first_after(units, done, inclusive=True)
     closed = pd.to_datetime(units["outcome_date"])
     end = pd.concat([first_paid, closed], axis=1).min(axis=1)
-    end = end.where(end <= pd.Timestamp(reporting_date)).fillna(pd.Timestamp(reporting_date))
+    end = end.where(end <= date).fillna(date)
     is_paid = first_paid.le(end).to_numpy()
     outcome = np.where(is_paid, REPAYMENT, np.where(closed.le(end), CLOSED, Outcome.OPEN.value))
     begun = pd.to_datetime(units["default_date"])
@@ -224,11 +234,23 @@ def first_repayments(
     treated = (first_done - begun).dt.days.astype(float)
     return units.assign(
         days=days,
-        follow_up_days=(pd.Timestamp(reporting_date) - begun).dt.days.astype(float),
+        follow_up_days=(date - begun).dt.days.astype(float),
         first_outcome=outcome,
         treated_day=treated.where(treated < days),
-        assignment=str(done["assignment"].mode().iloc[0]),
+        assignment=_least_sound(done["assignment"]),
     )
+
+
+def _least_sound(assignment: pd.Series) -> str | None:
+    """Return how the least sound of the actions was decided on; None where that of any is missing.
+
+    One action that staff chose is enough to make those treated differ from the others, however many lots were drawn.
+    """
+    if assignment.isna().any():
+        return None
+    kinds = assignment.astype(str)
+    order = {kind.value: place for place, kind in enumerate(_LEAST_SOUND_FIRST)}
+    return min(sorted(set(kinds)), key=lambda kind: order.get(kind, -1))
 
 
 def _first_after(units: pd.DataFrame, dated: pd.DataFrame, *, inclusive: bool = False) -> pd.Series:

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from recoverykit.errors import ContractError, InsufficientDataError
-from recoverykit.estimators._rows import broken, check_choice, check_columns, check_rows, outcome_codes
+from recoverykit.estimators._rows import broken, check_choice, check_columns, check_rows, number_column, outcome_codes
 from recoverykit.estimators.nonparametric import kaplan_meier
+from recoverykit.operations._border import Rules, frame_faults
 from recoverykit.operations._treatment_columns import check_numbers
 from recoverykit.vocabulary import Outcome
 
@@ -59,7 +60,10 @@ def cash_within_horizon(
     Raises
     ------
     ContractError, ValueError
-        When columns are missing, a unit stands twice, dates or amounts are missing, or the horizon is not positive.
+        When columns are missing, a unit stands twice, dates or amounts are missing or none (all told at once), or the
+        horizon is not positive.
+    InsufficientDataError
+        When there is no unit.
 
     Examples
     --------
@@ -74,23 +78,49 @@ def cash_within_horizon(
     """
     if horizon_days < 1:
         raise ValueError(f"horizon_days is {horizon_days!r}; it must be 1 or more")
-    check_columns(units, [unit_col, start_col, base_col], table="units")
+    columns = [name for name in (unit_col, start_col, base_col) if name is not None]
+    found = frame_faults("units", units, columns, _unit_rules(unit_col, start_col, base_col))
     if not cash_flows.empty:
-        check_columns(cash_flows, [unit_col, date_col, amount_col], table="cash_flows")
-    start = pd.to_datetime(units[start_col])
-    found = broken(units, f"{unit_col} must not stand twice", units[unit_col].duplicated().to_numpy(), table="units")
-    found += broken(units, f"{start_col} must not be missing", start.isna().to_numpy(), table="units")
-    if base_col is not None:
-        bad = ~(pd.to_numeric(units[base_col], errors="coerce").to_numpy(dtype=float) > 0)
-        found += broken(units, f"{base_col} must be a number above 0", bad, table="units")
+        found += frame_faults(
+            "cash_flows", cash_flows, [f"{unit_col}?", date_col, amount_col], _flow_rules(date_col, amount_col)
+        )
     if found:
         raise ContractError(found)
+    check_columns(units, columns, table="units")
+    start = pd.to_datetime(units[start_col])
     end = start + pd.Timedelta(days=horizon_days)
     is_followed = (end <= pd.Timestamp(reporting_date)).to_numpy()
     paid = _paid(units[unit_col], start, end, cash_flows, (unit_col, date_col, amount_col))
     amounts = np.where(is_followed, paid / _CENTS, np.nan)
     result = units.assign(is_followed=is_followed, cash_amount=amounts)
-    return result if base_col is None else result.assign(cash_share=amounts / units[base_col].to_numpy(dtype=float))
+    return result if base_col is None else result.assign(cash_share=amounts / number_column(units, base_col, 1.0))
+
+
+def _unit_rules(unit_col: str, start_col: str, base_col: str | None) -> Rules:
+    """Return what the values of the units must keep."""
+    rules: Rules = {
+        f"{unit_col} must not stand twice": ([unit_col], lambda units: units[unit_col].duplicated()),
+        f"{start_col} must be a date": ([start_col], lambda units: _dates(units, start_col).isna()),
+    }
+    if base_col is None:
+        return rules
+    rule = f"{base_col} must be a number above 0"
+    return {**rules, rule: ([base_col], lambda units: ~(number_column(units, base_col, 1.0) > 0))}
+
+
+def _flow_rules(date_col: str, amount_col: str) -> Rules:
+    """Return what the values of the cash flows must keep."""
+    return {
+        f"{date_col} must be a date": ([date_col], lambda flows: _dates(flows, date_col).isna()),
+        f"{amount_col} must be a number in every row": (
+            [amount_col],
+            lambda flows: ~np.isfinite(number_column(flows, amount_col, 0.0)),
+        ),
+    }
+
+
+def _dates(frame: pd.DataFrame, column: str) -> pd.Series:
+    return pd.to_datetime(frame[column], errors="coerce")
 
 
 def _paid(
@@ -100,11 +130,7 @@ def _paid(
     if flows.empty:
         return np.zeros(len(unit), dtype=np.int64)
     unit_col, date_col, amount_col = names
-    amounts = check_numbers(flows, [amount_col])[amount_col]
-    dates = pd.to_datetime(flows[date_col])
-    found = broken(flows, f"{date_col} must not be missing", dates.isna().to_numpy(), table="cash_flows")
-    if found:
-        raise ContractError(found)
+    amounts, dates = number_column(flows, amount_col, 0.0), pd.to_datetime(flows[date_col])
     place = pd.Index(unit).get_indexer(pd.Index(flows[unit_col]))
     known = place >= 0
     at, when = place[known], dates.to_numpy()[known]

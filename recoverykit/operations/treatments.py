@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from recoverykit.errors import UnsoundComparisonError
-from recoverykit.estimators._rows import check_columns, number_column
+from recoverykit.errors import ContractError, UnsoundComparisonError, Violation
+from recoverykit.estimators._rows import broken, check_columns, event_flags, number_column
 from recoverykit.operations.discontinuity_result import RegressionDiscontinuity
 from recoverykit.operations.effects import TreatmentEffect
 from recoverykit.operations.message_variants import VariantComparison
@@ -77,7 +77,10 @@ def treated_against_untreated(
     ------
     UnsoundComparisonError
         When any unit was assigned by rule or at discretion, or treated after the start; it names the call to make.
-    ContractError, InsufficientDataError, ValueError
+    ContractError
+        When ``treated_col`` holds something else than True or False, or a time of treatment is no number; and as in
+        ``intention_to_treat``.
+    InsufficientDataError, ValueError
         As in ``intention_to_treat``.
 
     Examples
@@ -89,6 +92,10 @@ def treated_against_untreated(
     recoverykit.errors.UnsoundComparisonError: visited against not visited says nothing of its effect: ...
     """
     check_columns(frame, [treated_col, outcome_col, assignment_col, treated_at_col, cluster_col])
+    is_treated, found = event_flags(frame, treated_col)
+    found += _time_faults(frame, treated_at_col)
+    if found:
+        raise ContractError(found)
     kinds = _kinds(frame, assignment_col)
     reasons = _reasons(frame, kinds, treated_at_col)
     if reasons:
@@ -97,7 +104,7 @@ def treated_against_untreated(
             f"{treated_col} against not {treated_col} says nothing of its effect: {'; '.join(reasons)} "
             f"(assignment: {counts})"
         )
-    arms = np.where(number_column(frame, treated_col, 0.0) == 1, TREATED, UNTREATED)
+    arms = np.where(is_treated, TREATED, UNTREATED)
     return intention_to_treat(
         frame.assign(arm=arms),
         outcome_col=outcome_col,
@@ -124,9 +131,25 @@ def why_refused(
     -------
     list of str
         The reasons, each with the call to make; empty where nothing speaks against it.
+
+    Raises
+    ------
+    ContractError, InsufficientDataError
+        When a column is missing, a time of treatment is no number, or there is no row.
     """
     check_columns(frame, [assignment_col, treated_at_col])
+    found = _time_faults(frame, treated_at_col)
+    if found:
+        raise ContractError(found)
     return _reasons(frame, _kinds(frame, assignment_col), treated_at_col)
+
+
+def _time_faults(frame: pd.DataFrame, treated_at_col: str | None) -> list[Violation]:
+    """Return a violation where a time of treatment is no number: a date or a span would pass as no treatment."""
+    if treated_at_col is None:
+        return []
+    text = frame[treated_at_col].notna().to_numpy() & np.isnan(number_column(frame, treated_at_col, np.nan))
+    return broken(frame, f"{treated_at_col} must be a number, or missing where there was no treatment", text)
 
 
 def _kinds(frame: pd.DataFrame, assignment_col: str) -> pd.Series:

@@ -12,6 +12,7 @@ with p the probability that the case cures by itself within the horizon, and the
 not and do with the treatment.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,8 @@ class Triage:
     ----------
     lights : DataFrame
         One row per case, in the order given: facility_id, prob_self_cure, at_stake_amount (recovery if cured less if
-        not), light, treatment, gain_amount (over doing nothing, after cost), net_recovery_amount (expected).
+        not), light, treatment, gain_amount (over doing nothing, after cost), net_recovery_amount (expected), is_waiting
+        (green only because capacity ran out: a treatment would gain something).
     use : DataFrame
         One row per resource: resource, capacity, used, price_amount (what one more unit would gain).
     thresholds : DataFrame
@@ -111,7 +113,10 @@ class Triage:
         return self.net_recovery() - self.net_recovery("fixed shares, within capacity")
 
     def by_light(self) -> pd.DataFrame:
-        """Return light, n_cases, share, mean prob_self_cure, at_stake_amount, gain_amount: counts that name nobody."""
+        """Return light, n_cases, share, mean prob_self_cure, at_stake_amount, gain_amount: counts that name nobody.
+
+        Gains are expectations in fractions of a cent; they are rounded once they are added, so that they foot.
+        """
         rows = []
         for light in LIGHTS:
             part = self.lights[self.lights["light"] == light]
@@ -122,14 +127,17 @@ class Triage:
                     "share": len(part) / max(len(self.lights), 1),
                     "prob_self_cure": float(part["prob_self_cure"].mean()) if len(part) else np.nan,
                     "at_stake_amount": total(part["at_stake_amount"]),
-                    "gain_amount": total(part["gain_amount"]),
+                    "gain_amount": round(math.fsum(part["gain_amount"]), 2),
                 }
             )
         return pd.DataFrame(rows)
 
     def by_decile(self) -> pd.DataFrame:
-        """Return cases by tenth of the probability of self-cure: group, n_green, n_yellow, n_red, n_cases, its mean."""
-        rank = self.lights["prob_self_cure"].rank(method="first")
+        """Return cases by tenth of the probability of self-cure: group, n_green, n_yellow, n_red, n_cases, its mean.
+
+        Equal probabilities stay in one group, so that a number may be left out.
+        """
+        rank = self.lights["prob_self_cure"].rank()  # ties share a rank: the order of rows tells nothing
         n_groups = max(min(10, len(self.lights) // 10), 1)
         group = np.ceil(rank * n_groups / max(len(self.lights), 1)).astype(int)
         counts = pd.crosstab(group, self.lights["light"]).reindex(columns=LIGHTS, fill_value=0)
