@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -331,7 +332,8 @@ def slow_run(tmp_path, write_notebook):
     folder = tmp_path / "run"
     script = tmp_path / "script.py"
     script.write_text(RUN_SCRIPT.format(plan=str(tmp_path / "plan.yml"), folder=str(folder)))
-    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a test run in the background has it ignored
+    process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True, preexec_fn=hear)
     wait_until(lambda: flag.exists() and flag.read_text(), PATIENCE)
     yield process, folder, int(flag.read_text())
     process.kill()
