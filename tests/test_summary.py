@@ -68,6 +68,15 @@ class TestExecutiveSummary:
         assert "Closed episodes alone show a loss of 13.3 %; with the 300 open ones it is 30.0 %" in sentences[2]
         assert sentences[3] == "All 2 control totals agree to the cent."
 
+    def test_averages_over_fewer_episodes_than_the_tile_counts_say_so(self):
+        _, whole = summarise()
+        _, fewer = summarise(facts={**FACTS, "n_episodes": 1240, "n_open": 301})
+        assert "not in these averages" not in whole[2]
+        assert fewer[2] == whole[2] + (
+            " Episodes that were in default before observation began, or whose loss is not known, are not in these "
+            "averages; the allowance covers those that are open."
+        )
+
     def test_a_segment_without_closed_episodes_does_not_spoil_the_average(self):
         losses = LOSSES.assign(n_closed=[800, 0], closed_only_lgd=[0.1, np.nan])
         values, _ = summarise(losses=losses)

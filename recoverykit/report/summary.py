@@ -17,6 +17,11 @@ from recoverykit.report.labels import segment_within
 from recoverykit.vocabulary import WHOLE_BOOK
 
 #: Half a cent: what is less is rounding.
+#: Said where an average rests on fewer episodes than the page counts.
+_LEFT_OUT = (
+    " Episodes that were in default before observation began, or whose loss is not known, are not in these averages; "
+    "the allowance covers those that are open."
+)
 _HALF_A_CENT = 0.005
 
 
@@ -195,6 +200,7 @@ def executive_summary(
         ("LGD, all episodes", format_share(all_in), "number-weighted, open ones as censored"),
         ("LGD, closed only", format_share(closed), "for comparison"),
     ]
+    left_out = _LEFT_OUT if losses["n_episodes"].sum() < facts["n_episodes"] else ""
     sentences = [
         sentence_allowance_total(
             allowance=total["allowance"],
@@ -203,7 +209,7 @@ def executive_summary(
             currency=currency,
         ),
         sentence_coverage(coverage_ratio=total["coverage_ratio"]),
-        sentence_closed_only_bias(closed_only=closed, all_in=all_in, n_open=int(losses["n_open"].sum())),
+        sentence_closed_only_bias(closed_only=closed, all_in=all_in, n_open=int(losses["n_open"].sum())) + left_out,
         sentence_checks(checks),
     ]
     return {
