@@ -11,11 +11,14 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from ipykernel import ipkernel
+from ipykernel.kernelapp import IPKernelApp
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from recoverykit.batch import warm
 from recoverykit.batch._fork_client import ForkServer, WarmRefused
+from recoverykit.batch._forked_kernel import ForkedKernelApp
 from recoverykit.batch._tasks import Task, TaskStatus
 from recoverykit.batch.runner import run_plan
 
@@ -349,6 +352,28 @@ class TestWhereForkingIsNotSafe:
             warm._forked(command, {"env": {}, "cwd": "/", "preexec_fn": print})
         with pytest.raises(WarmRefused, match="asks for another kernel"):
             warm._forked(["R", "--slave"], {"env": {}, "cwd": "/"})
+
+
+def test_a_forked_kernel_takes_its_connection_file_as_an_ordinary_one_does():
+    ordinary, forked = IPKernelApp(), ForkedKernelApp()
+    for app in (ordinary, forked):
+        app.parse_command_line(["-f", "here/kernel.json"])
+    assert forked.connection_file == ordinary.connection_file == "here/kernel.json"
+    assert (forked.cli_config, forked.config) == (ordinary.cli_config, ordinary.config)
+
+
+def test_a_forked_kernel_reads_whatever_else_it_is_given():
+    app = ForkedKernelApp()
+    app.parse_command_line(["-f", "here/kernel.json", "--IPKernelApp.ip=sockets/k"])
+    assert (app.connection_file, app.ip) == ("here/kernel.json", "sockets/k")
+
+
+def test_a_kernel_is_made_without_the_list_of_modules_and_python_keeps_its_own(monkeypatch):
+    seen = []
+    monkeypatch.setattr(IPKernelApp, "init_kernel", lambda _: seen.append((ipkernel.sys.modules, ipkernel.sys.path)))
+    ForkedKernelApp().init_kernel()
+    assert seen == [({}, sys.path)]
+    assert ipkernel.sys is sys
 
 
 def test_the_words_of_the_workers_are_found_in_the_log_once_each(tmp_path):

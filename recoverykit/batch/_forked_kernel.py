@@ -1,4 +1,4 @@
-"""ipykernel's application as a forked process runs it: without two things that cost it a tenth of its life.
+"""ipykernel's application as a forked process runs it: without two things that made a sixth of its start.
 
 Neither is seen by a notebook. Imported by the fork server before it forks; Linux only.
 """
@@ -27,7 +27,7 @@ class ForkedKernelApp(IPKernelApp):
     def init_kernel(self) -> None:
         """Make the kernel, which would list the files of all modules for a debugger that never comes here.
 
-        That touches three thousand modules and so copies the memory in which they stand, which a fork shares.
+        That touches two thousand modules and so copies the memory in which they stand, which a fork shares.
         """
         ipkernel.sys = _NoModules("sys")
         try:

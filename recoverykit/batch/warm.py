@@ -2,7 +2,8 @@
 
 A kernel spends most of its first seconds on imports. With ``warm`` each worker keeps a fork server (``_fork_server``)
 for each folder of notebooks, and a kernel is a fork of it: the same interpreter flags, environment, threads, folder and
-randomness as an ordinary one, only the imports are done. Where that cannot be so, the ordinary kernel runs:
+randomness as an ordinary one, only the imports are done (and a list for the debugger is not, see ``_forked_kernel``).
+Where that cannot be so, the ordinary kernel runs:
 
 * not Linux;
 * a thread runs in the server after the imports (a fork would lack it, and might find its locks held);
